@@ -1,0 +1,259 @@
+"""How to send commands, and how to get their results."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, Generic, Literal, Self, TypeVar, cast
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from uuid_utils.compat import uuid7
+
+from .commands import Command
+from .connection import connect, understood
+from .errors import CommandConflict, PayloadTooLarge, QueueFull, ResultExpired, ResultTimeout, Unsent
+from .settings import QueueSettings
+from .wire import Answer, Envelope, Keys, command_uuid
+
+R = TypeVar("R")
+Status = Literal["accepted", "duplicate"]
+
+_SCRIPT = Path(__file__).with_name("enqueue.lua").read_text()
+_BATCH = 1000
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt(Generic[R]):
+    """What the sender of a command holds.
+
+    `status` is "accepted", or "duplicate" where the same command had been accepted before.
+    """
+
+    command_id: UUID
+    status: Status
+    command: Command[R] | type[Command[R]]
+    _producer: Producer
+
+    async def result(self, timeout: float | None = None) -> R:
+        """Wait at most `timeout` seconds for the result, or for ever.
+
+        Raises CommandRejected, CommandConflict, CommandDead, ResultTimeout, ResultExpired, QueueUnavailable.
+        """
+        answer = await self._producer.answer(self.command_id, timeout)
+        answer.raise_error(self.command_id)
+        if isinstance(self.command, Command):
+            return self.command.parse_result(answer.result)
+        return cast("R", self.command.result_type().validate_python(answer.result))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One command on its way: what the enqueue script is told about it."""
+
+    command: Command[Any]
+    command_id: UUID
+    envelope: str
+    fingerprint: str
+    generation: int = 0
+    due: str = "+0"
+    deadline: str = ""
+
+    def arguments(self, keys: Keys, nonce: str) -> list[str]:
+        fields = [self.envelope, self.fingerprint, nonce, str(self.generation), self.due, self.deadline, ""]
+        return [keys.job_id(self.command_id), *fields]
+
+    def keys(self, keys: Keys) -> list[str]:
+        at = self.command_id
+        return [keys.job(at), keys.mark(at), keys.result(at), keys.failures(keys.job_id(at))]
+
+
+class Producer:
+    """Sends commands to the queue; use it with `async with`, and share one between tasks.
+
+    `url` is $REDIS_URL by default and `queue` $QUEUE_NAME; a `redis` client of your own is used but not closed.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        queue: str | None = None,
+        settings: QueueSettings | None = None,
+        redis: Redis | None = None,
+    ) -> None:
+        self.settings = settings or QueueSettings.load(redis_url=url, name=queue)
+        self.keys = Keys(self.settings.name)
+        self._owns_redis = redis is None
+        self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
+        self._enqueue = self.redis.register_script(_SCRIPT)
+        self._memory_checked = -1.0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections that this producer opened."""
+        if self._owns_redis:
+            await self.redis.aclose()  # type: ignore[attr-defined]  # missing from the stubs
+
+    async def send(
+        self,
+        command: Command[R],
+        *,
+        command_id: UUID | str | None = None,
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        deadline: float | timedelta | datetime | None = None,
+        ordering_key: str | None = None,
+    ) -> Receipt[R]:
+        """Hand one command to the queue.
+
+        `command_id`: send the same id again and the command still runs once. `delay` (seconds) or `at` (an aware
+        time) is when it is due by Redis's clock; past `deadline` (seconds from now, or a time) it is not begun.
+
+        Raises CommandConflict, PayloadTooLarge, QueueFull, QueueUnavailable.
+        """
+        if delay is not None and at is not None:
+            message = "give delay or at, not both"
+            raise ValueError(message)
+        if ordering_key is not None:
+            message = "ordering keys need the engine, which this version does not have yet"
+            raise NotImplementedError(message)
+        sending = self._prepare(command, command_id)
+        due = "+0" if delay is None and at is None else _moment(at if at is not None else delay, "at")
+        sending = replace(sending, due=due, deadline="" if deadline is None else _moment(deadline, "deadline"))
+        [receipt] = await self._submit([sending])
+        return cast("Receipt[R]", receipt)
+
+    async def send_many(
+        self, commands: Iterable[Command[R]], *, command_ids: Iterable[UUID | str] | None = None
+    ) -> list[Receipt[R]]:
+        """Hand many commands to the queue, a thousand in one round trip.
+
+        A full queue or a lost Redis refuses a thousand whole, a conflict only the commands in conflict; either ends
+        the call. What was accepted until then stands in the error's `accepted`.
+        """
+        pairs = ((c, None) for c in commands) if command_ids is None else zip(commands, command_ids, strict=True)
+        receipts: list[Receipt[Any]] = []
+        while batch := [self._prepare(command, command_id) for command, command_id in islice(pairs, _BATCH)]:
+            try:
+                receipts += await self._submit(batch)
+            except Unsent as error:
+                error.accepted = [*receipts, *error.accepted]
+                raise
+        return receipts
+
+    def receipt(self, command_id: UUID | str, command: type[Command[R]]) -> Receipt[R]:
+        """Find the receipt of a command that was sent before, perhaps by another process."""
+        return Receipt(command_uuid(command_id), "accepted", command, self)
+
+    async def resend(self, command: Command[Any], command_id: UUID, generation: int) -> None:
+        """Replay a failed command: a higher generation goes before what was marked and answered."""
+        envelope = Envelope.of(command, command_id, generation)
+        await self._submit([_Sending(command, command_id, envelope.encode(), envelope.fingerprint, generation)])
+
+    async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
+        """Wait for the answer of the worker, whatever it says."""
+        give_up = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while True:
+            async with understood(), self.redis.pipeline(transaction=True) as pipe:
+                pipe.get(self.keys.result(command_id))
+                pipe.exists(self.keys.job(command_id))
+                raw, waiting = await pipe.execute()
+            if raw is not None:
+                return Answer.decode(raw)
+            if not waiting:
+                raise ResultExpired(command_id=command_id)
+            left = None if give_up is None else give_up - time.monotonic()
+            if left is not None and left <= 0:
+                message = f"no answer within {timeout} s; the command goes on"
+                raise ResultTimeout(message, command_id=command_id)
+            await asyncio.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _prepare(self, command: Command[Any], given: UUID | str | None) -> _Sending:
+        command_id = uuid7() if given is None else command_uuid(given)
+        command = command.identified(None if given is None else command_id)
+        envelope = Envelope.of(command, command_id)
+        encoded = envelope.encode()
+        size = len(encoded.encode())
+        if size > self.settings.payload_limit:
+            message = f"the command is {size} bytes; QUEUE_PAYLOAD_LIMIT is {self.settings.payload_limit}"
+            raise PayloadTooLarge(message, command_id=command_id)
+        return _Sending(command, command_id, encoded, envelope.fingerprint)
+
+    async def _submit(self, batch: Sequence[_Sending]) -> list[Receipt[Any]]:
+        nonce = os.urandom(8).hex()
+        keys = [self.keys.queue, *(key for sending in batch for key in sending.keys(self.keys))]
+        limit = "" if self.settings.max is None else str(self.settings.max)
+        arguments = [limit, *(value for sending in batch for value in sending.arguments(self.keys, nonce))]
+        only = batch[0].command_id if len(batch) == 1 else None
+        try:
+            async with understood():
+                await self._check_memory()
+                reply = await self._enqueue(keys=keys, args=arguments)
+        except Unsent as error:
+            error.command_id = only
+            raise
+        if reply == b"full":
+            message = f"{self.settings.max} commands wait already (QUEUE_MAX); nothing of this call was accepted"
+            raise QueueFull(message, command_id=only)
+        return self._receipts(batch, [word.decode() for word in reply])
+
+    def _receipts(self, batch: Sequence[_Sending], statuses: Sequence[str]) -> list[Receipt[Any]]:
+        receipts = [
+            Receipt(sending.command_id, cast("Status", status), sending.command, self)
+            for sending, status in zip(batch, statuses, strict=True)
+            if status != "conflict"
+        ]
+        if len(receipts) < len(batch):
+            conflicting = batch[statuses.index("conflict")]
+            message = f"command id {conflicting.command_id} was used before, for another command"
+            error = CommandConflict(message, command_id=conflicting.command_id)
+            error.accepted = receipts
+            raise error
+        return receipts
+
+    async def _check_memory(self) -> None:
+        """Refuse to fill Redis to the brim: a worker needs room to finish what is there. Asked once a second."""
+        if time.monotonic() - self._memory_checked < 1:
+            return
+        try:
+            memory = await self.redis.info("memory")
+        except ResponseError:  # fakeredis and some hosted services have no INFO
+            memory = {}
+        most, used = memory.get("maxmemory", 0), memory.get("used_memory", 0)
+        if most and used > most * (1 - self.settings.headroom):
+            message = f"Redis uses {used} of {most} bytes; QUEUE_HEADROOM keeps {self.settings.headroom:.0%} free"
+            raise QueueFull(message, code="redis_full")
+        self._memory_checked = time.monotonic()
+
+
+def _moment(given: float | timedelta | datetime | None, name: str) -> str:
+    """Write a time for the script: "+ms" from now, or "ms" since 1970."""
+    match given:
+        case datetime():
+            if given.tzinfo is None:
+                message = f"{name} has no time zone; use datetime.now(UTC) or .astimezone()"
+                raise ValueError(message)
+            return str(round(given.timestamp() * 1000))
+        case timedelta():
+            return _moment(given.total_seconds(), name)
+        case int() | float() if given >= 0:
+            return f"+{round(given * 1000)}"
+        case _:
+            message = f"{name} must be a number of seconds (0 or more), a timedelta or an aware datetime"
+            raise ValueError(message)

@@ -1,0 +1,110 @@
+"""How a verb names its row: by the primary key, or by exactly one unique field."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from .base import Payload
+
+
+class Addressed(Payload):
+    """A command about one row.
+
+    `unique` lists the fields that can name it, the primary key first. Where the key is set it is the
+    address and every other field a value; else the one unique field that is set.
+    """
+
+    unique: ClassVar[tuple[str, ...]] = ("id",)
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if self.unique[0] not in self.model_fields_set and len(self._named()) != 1:
+            key, *others = self.unique
+            message = f"name the row by {key}" + (f", or by exactly one of {', '.join(others)}" if others else "")
+            raise ValueError(message)
+        if getattr(self, self.address) is None:
+            message = f"{self.address} names the row, so it cannot be null"
+            raise ValueError(message)
+        return self
+
+    def _named(self) -> list[str]:
+        return [name for name in self.unique if name in self.model_fields_set]
+
+    @property
+    def address(self) -> str:
+        """The name of the field that names the row."""
+        return self._named()[0]
+
+
+class Changing(Payload):
+    """A command that carries new values: only what was set is written, null included."""
+
+    required: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose column takes no null."""
+
+    @model_validator(mode="after")
+    def _no_null_where_required(self) -> Self:
+        for name in self.required & self.model_fields_set:
+            if getattr(self, name) is None:
+                message = f"{name} cannot be null; leave it out to keep it as it is"
+                raise ValueError(message)
+        return self
+
+    def values(self, *, without: tuple[str, ...]) -> dict[str, Any]:
+        """The values that were set, by field."""
+        return {
+            name: getattr(self, name)
+            for name in type(self).model_fields
+            if name in self.model_fields_set and name not in without
+        }
+
+
+class Updating(Addressed, Changing):
+    """An update: the row may be missing (the result is then None) unless `must_exist` is set."""
+
+    must_exist: bool = Field(default=False, description="reject the update of a missing row")
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The values to write, by field."""
+        return self.values(without=(self.address, "must_exist"))
+
+    @model_validator(mode="after")
+    def _something_to_change(self) -> Self:
+        if not self.changes:
+            message = "nothing to change: set at least one field besides the one that names the row"
+            raise ValueError(message)
+        return self
+
+
+class Upserting(Changing):
+    """Create a row, or change what is set of the one that `by` finds: the key, or one unique field."""
+
+    unique: ClassVar[tuple[str, ...]] = ("id",)
+
+    by: str = Field(default="", description="the field that finds the row; needed when two could")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("by"):
+            return data
+        named = [name for name in cls.unique if data.get(name) is not None]
+        if named[:1] != [cls.unique[0]] and len(named) != 1:
+            message = f"say which field finds the row: set by to one of {', '.join(cls.unique)}"
+            raise ValueError(message)
+        return {**data, "by": named[0]}
+
+    @model_validator(mode="after")
+    def _found_by_a_value(self) -> Self:
+        if self.by not in self.unique or getattr(self, self.by) is None:
+            message = f"by must be one of {', '.join(self.unique)}, and that field must be set"
+            raise ValueError(message)
+        return self
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The values to write to a row that is there."""
+        return self.values(without=(self.unique[0], self.by, "by"))

@@ -1,0 +1,146 @@
+"""What every command is: frozen data, a kind, a version, and the type of its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, TypeAdapter, field_validator
+from uuid_utils.compat import uuid7
+
+if TYPE_CHECKING:
+    from .registry import Registry
+
+R = TypeVar("R")
+P = TypeVar("P", bound="Payload")
+Item = TypeVar("Item")
+
+Lift = Callable[[dict[str, Any]], dict[str, Any]]
+"""Turns the payload of one version into that of the next."""
+
+_FINGERPRINT = "fingerprint"
+
+
+class Ref:
+    """Marks a field that holds the key of a row of another entity: `Annotated[UUID, Ref("user")]`."""
+
+    def __init__(self, entity: str) -> None:
+        self.entity = entity
+
+
+class Generated:
+    """Marks an id that the producer makes when none is given."""
+
+
+def _unless_fingerprint(value: str, info: SerializationInfo) -> str | None:
+    return None if info.context == _FINGERPRINT else value
+
+
+NewId = Annotated[UUID, Field(default_factory=uuid7, description="chosen by the producer"), Generated()]
+"""The id of a new row: a UUIDv7, or derived from the command id where one is given."""
+
+Secret = Annotated[str, PlainSerializer(_unless_fingerprint)]
+"""Text that the fingerprint leaves out; its field also says `repr=False`."""
+
+Items = Annotated[Sequence[Item], AfterValidator(tuple)]
+"""A list or tuple, kept as a tuple."""
+
+
+class Payload(BaseModel):
+    """Frozen data that refuses what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            message = "must not contain the NUL character: no database text can hold it"
+            raise ValueError(message)
+        return value
+
+    def identified(self, seed: UUID | None) -> Self:
+        """Return a copy whose generated ids are set: derived from `seed`, or as they are where it is None."""
+        update: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            within = seed and uuid5(seed, name)
+            if name not in self.model_fields_set:
+                if any(isinstance(mark, Generated) for mark in field.metadata):
+                    update[name] = within or value
+            elif isinstance(value, Payload):
+                update[name] = value.identified(within)
+            elif isinstance(value, tuple) and value and isinstance(value[0], Payload):
+                update[name] = tuple(
+                    item.identified(within and uuid5(within, str(index))) for index, item in enumerate(value)
+                )
+        return self.model_copy(update=update) if update else self
+
+    def to_wire(self) -> dict[str, Any]:
+        """The fields that were set, as JSON values."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class View(BaseModel):
+    """A row as the world may see it; `model_dump()` gives it as a dict."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Command(Payload, Generic[R]):
+    """One request to change or read data; `R` is the type of its result.
+
+    A subclass names its `kind` (stable on the wire: "entity.verb") and, once its fields have changed,
+    a `version` with the `lifts` that turn the payload of an older version into the next one.
+    """
+
+    kind: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    lifts: ClassVar[Mapping[int, Lift]] = {}
+    read_only: ClassVar[bool] = False
+
+    @classmethod
+    def revive(cls, payload: dict[str, Any], registry: Registry) -> Self:  # noqa: ARG003  # Atomic needs it
+        """Make the command again from the JSON values of `to_wire`."""
+        return cls.model_validate(payload)
+
+    @classmethod
+    def result_type(cls) -> TypeAdapter[Any]:
+        """The adapter that checks and parses this command's result."""
+        adapter = cls.__dict__.get("_result_adapter")
+        if adapter is None:
+            adapter = TypeAdapter(_result_of(cls))
+            type.__setattr__(cls, "_result_adapter", adapter)
+        return adapter  # type: ignore[no-any-return]  # kept untyped in the class's namespace
+
+    def dump_result(self, value: Any) -> Any:
+        """Turn what a handler returned into JSON values; raise PydanticSerializationError where it is of another type."""
+        return self.result_type().dump_python(value, mode="json", warnings="error")
+
+    def parse_result(self, value: Any) -> R:
+        """Parse the JSON value that the worker sent back."""
+        result: R = self.result_type().validate_python(value)
+        return result
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the canonical JSON of kind, version and the fields that were set, without secrets."""
+        payload = self.model_dump(mode="json", exclude_unset=True, context=_FINGERPRINT)
+        content = json.dumps([self.kind, self.version, payload], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+class Query(Command[R]):
+    """A command that only reads: it runs in a read-only transaction and leaves no record."""
+
+    read_only: ClassVar[bool] = True
+
+
+def _result_of(command: type[Command[Any]]) -> Any:
+    for base in command.__mro__:
+        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args")
+        if arguments:
+            return arguments[0]
+    return Any

@@ -1,0 +1,138 @@
+"""What may be asked about posts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from .address import Addressed, Updating, Upserting
+from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
+from .query import Including, Listing, Page
+
+Title = Annotated[str, Field(min_length=1, max_length=200, description="1 to 200 characters")]
+Content = str
+Author = Annotated[UUID, Ref("user"), Field(description="the author")]
+
+_COLUMNS = ("id", "title", "content", "user_id", "created_at", "updated_at", "version")
+_RELATIONS = ("author", "likes")
+
+
+class AuthorView(View):
+    """The author of a post."""
+
+    id: UUID
+    username: str | None
+    name: str | None
+
+
+class PostLikeView(View):
+    """Who likes a post."""
+
+    user_id: UUID
+    post_id: UUID
+
+
+class PostView(View):
+    """A post; relations are None unless they were included."""
+
+    id: UUID
+    title: str
+    content: str
+    user_id: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    author: AuthorView | None = None
+    likes: tuple[PostLikeView, ...] | None = None
+
+
+class NewPostOf(Payload):
+    """The fields of a new post, its author among them."""
+
+    id: NewId
+    title: Title
+    content: Content = ""
+    user_id: Author
+
+
+def _description_to_content(payload: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 called the text of a post its description."""
+    lifted = dict(payload)
+    if "description" in lifted:
+        lifted["content"] = lifted.pop("description")
+    return lifted
+
+
+class CreatePost(NewPostOf, Command[PostView]):
+    """Create a post."""
+
+    kind: ClassVar[str] = "post.create"
+    version: ClassVar[int] = 2
+    lifts: ClassVar[Mapping[int, Lift]] = {1: _description_to_content}
+
+
+class CreatePosts(Command[list[PostView]]):
+    """Create 1 to 1,000 posts in one transaction; the result has one view per row."""
+
+    kind: ClassVar[str] = "post.create_many"
+
+    rows: Items[NewPostOf] = Field(min_length=1, max_length=1000)
+
+
+class UpdatePost(Updating, Command[PostView | None]):
+    """Change what is set of one post."""
+
+    kind: ClassVar[str] = "post.update"
+    required: ClassVar[frozenset[str]] = frozenset({"title", "content", "user_id"})
+
+    id: UUID
+    title: Title | None = None
+    content: Content | None = None
+    user_id: Author | None = None
+
+
+class UpsertPost(Upserting, Command[PostView]):
+    """Create a post, or change what is set of the one that has the same id."""
+
+    kind: ClassVar[str] = "post.upsert"
+    required: ClassVar[frozenset[str]] = frozenset({"content"})
+
+    id: UUID
+    title: Title
+    content: Content | None = None
+    user_id: Author
+
+
+class DeletePost(Addressed, Command[bool]):
+    """Delete a post; the result says whether there was one."""
+
+    kind: ClassVar[str] = "post.delete"
+
+    id: UUID
+
+
+class GetPost(Addressed, Including, Query[PostView | None]):
+    """Read one post, or None."""
+
+    kind: ClassVar[str] = "post.get"
+    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+
+    id: UUID
+
+
+class ListPosts(Listing, Query[Page[PostView]]):
+    """Read a page of posts."""
+
+    kind: ClassVar[str] = "post.list"
+    columns: ClassVar[tuple[str, ...]] = _COLUMNS
+    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+
+
+class CountPosts(Query[int]):
+    """Count the posts."""
+
+    kind: ClassVar[str] = "post.count"

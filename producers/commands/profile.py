@@ -1,0 +1,116 @@
+"""What may be asked about profiles, of which a user has at most one."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from .address import Addressed, Updating, Upserting
+from .base import Command, Items, NewId, Payload, Query, Ref, View
+from .query import Including, Listing, Page
+
+Bio = str
+Owner = Annotated[UUID, Ref("user"), Field(description="the user it belongs to, unique")]
+
+_UNIQUE = ("id", "user_id")
+_COLUMNS = ("id", "bio", "user_id")
+_RELATIONS = ("user",)
+
+
+class OwnerView(View):
+    """The user of a profile."""
+
+    id: UUID
+    username: str | None
+    name: str | None
+
+
+class ProfileView(View):
+    """A profile; its user is None unless it was included."""
+
+    id: UUID
+    bio: str | None
+    user_id: UUID
+    user: OwnerView | None = None
+
+
+class NewProfileOf(Payload):
+    """The fields of a new profile, its user among them."""
+
+    id: NewId
+    bio: Bio | None = None
+    user_id: Owner
+
+
+class CreateProfile(NewProfileOf, Command[ProfileView]):
+    """Create the profile of a user."""
+
+    kind: ClassVar[str] = "profile.create"
+
+
+class CreateProfiles(Command[list[ProfileView]]):
+    """Create 1 to 1,000 profiles in one transaction; the result has one view per row."""
+
+    kind: ClassVar[str] = "profile.create_many"
+
+    rows: Items[NewProfileOf] = Field(min_length=1, max_length=1000)
+
+
+class UpdateProfile(Updating, Command[ProfileView | None]):
+    """Change what is set of one profile."""
+
+    kind: ClassVar[str] = "profile.update"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+    required: ClassVar[frozenset[str]] = frozenset({"user_id"})
+
+    id: UUID | None = None
+    bio: Bio | None = None
+    user_id: Owner | None = None
+
+
+class UpsertProfile(Upserting, Command[ProfileView]):
+    """Create a profile, or change what is set of the one that `by` finds: id or user_id."""
+
+    kind: ClassVar[str] = "profile.upsert"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+
+    id: NewId
+    bio: Bio | None = None
+    user_id: Owner
+
+
+class DeleteProfile(Addressed, Command[bool]):
+    """Delete a profile; the result says whether there was one."""
+
+    kind: ClassVar[str] = "profile.delete"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+
+    id: UUID | None = None
+    user_id: Owner | None = None
+
+
+class GetProfile(Addressed, Including, Query[ProfileView | None]):
+    """Read one profile, or None."""
+
+    kind: ClassVar[str] = "profile.get"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+
+    id: UUID | None = None
+    user_id: Owner | None = None
+
+
+class ListProfiles(Listing, Query[Page[ProfileView]]):
+    """Read a page of profiles."""
+
+    kind: ClassVar[str] = "profile.list"
+    columns: ClassVar[tuple[str, ...]] = _COLUMNS
+    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+
+
+class CountProfiles(Query[int]):
+    """Count the profiles."""
+
+    kind: ClassVar[str] = "profile.count"

@@ -1,0 +1,75 @@
+"""Commands by their kind, and the way back from JSON to a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from .base import Command
+from .query import nearest
+
+
+class UnreadableCommand(ValueError):
+    """A command that this process cannot read, though a newer one might."""
+
+
+class Registry(Mapping[str, type[Command[Any]]]):
+    """The commands that a process knows: a mapping of kind to class."""
+
+    def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
+        self._by_kind: dict[str, type[Command[Any]]] = {}
+        for command in commands:
+            if not command.kind:
+                message = f"{command.__qualname__} has no kind; give it one, such as kind = 'invoice.create'"
+                raise TypeError(message)
+            known = self._by_kind.setdefault(command.kind, command)
+            if known is not command:
+                message = f"{known.__qualname__} and {command.__qualname__} are both of kind {command.kind!r}"
+                raise TypeError(message)
+
+    @classmethod
+    def of(cls, module: ModuleType) -> Registry:
+        """The commands with a kind that stand in a module's namespace."""
+        found = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Command)]
+        return cls(dict.fromkeys(command for command in found if command.kind))
+
+    def __getitem__(self, kind: str) -> type[Command[Any]]:
+        return self._by_kind[kind]
+
+    def __iter__(self) -> Any:
+        return iter(self._by_kind)
+
+    def __len__(self) -> int:
+        return len(self._by_kind)
+
+    def revive(self, kind: str, version: int, payload: dict[str, Any]) -> Command[Any]:
+        """Make the command again that was sent; an older version is lifted. Raise UnreadableCommand."""
+        try:
+            command = self[kind]
+        except KeyError:
+            message = f"kind {nearest(kind, sorted(self))}"
+            raise UnreadableCommand(message) from None
+        if version > command.version:
+            message = f"{kind} version {version} is newer than version {command.version}, the newest known here"
+            raise UnreadableCommand(message)
+        for older in range(version, command.version):
+            if older not in command.lifts:
+                message = f"{kind} version {older} is too old: nothing lifts it to version {older + 1}"
+                raise UnreadableCommand(message)
+            payload = command.lifts[older](payload)
+        try:
+            return command.revive(payload, self)
+        except ValidationError as error:
+            raise UnreadableCommand(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """Say what is wrong with which field, without its value."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'payload'}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in problems
+    )

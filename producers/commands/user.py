@@ -1,0 +1,164 @@
+"""What may be asked about users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Self
+from uuid import UUID
+
+from pydantic import EmailStr, Field, model_validator
+
+from .address import Addressed, Updating, Upserting
+from .base import Command, Items, NewId, Payload, Query, Secret, View
+from .like import LikeView
+from .post import Content, PostView, Title
+from .profile import Bio, ProfileView
+from .query import Including, Listing, Page
+
+Username = Annotated[str, Field(min_length=1, max_length=50, description="1 to 50 characters, unique")]
+Email = Annotated[EmailStr, Field(max_length=255, description="at most 255 characters, unique")]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+Age = Annotated[int, Field(ge=0, le=150, description="0 to 150")]
+HashedPassword = Annotated[Secret, Field(max_length=255, pattern=r"^\$argon2", description="from hash_password()")]
+
+_UNIQUE = ("id", "username", "email")
+_COLUMNS = ("id", "username", "email", "name", "age", "is_active", "created_at", "updated_at", "version")
+_RELATIONS = ("posts", "profile", "likes", "liked_posts")
+
+
+class UserView(View):
+    """A user as the world may see it; relations are None unless they were included."""
+
+    id: UUID
+    username: str | None
+    email: str | None
+    name: str | None
+    age: int | None
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    posts: tuple[PostView, ...] | None = None
+    profile: ProfileView | None = None
+    likes: tuple[LikeView, ...] | None = None
+    liked_posts: tuple[PostView, ...] | None = None
+
+
+class NewPost(Payload):
+    """A post that is created together with its author."""
+
+    id: NewId
+    title: Title
+    content: Content = ""
+
+
+class NewProfile(Payload):
+    """A profile that is created together with its user."""
+
+    id: NewId
+    bio: Bio | None = None
+
+
+class NewUser(Payload):
+    """The fields of a new user: at least one of username, email and name."""
+
+    id: NewId
+    username: Username | None = None
+    email: Email | None = None
+    name: Name | None = None
+    age: Age | None = None
+    hashed_password: HashedPassword | None = Field(default=None, repr=False)
+    is_active: bool = True
+
+    @model_validator(mode="after")
+    def _has_a_name(self) -> Self:
+        if self.username is None and self.email is None and self.name is None:
+            message = "give at least one of username, email and name"
+            raise ValueError(message)
+        return self
+
+
+class CreateUser(NewUser, Command[UserView]):
+    """Create a user, with posts and a profile if they are given."""
+
+    kind: ClassVar[str] = "user.create"
+
+    posts: Items[NewPost] = Field(default=(), description="posts to create with the user")
+    profile: NewProfile | None = Field(default=None, description="the profile to create with the user")
+
+
+class CreateUsers(Command[list[UserView]]):
+    """Create 1 to 1,000 users in one transaction; the result has one view per row."""
+
+    kind: ClassVar[str] = "user.create_many"
+
+    rows: Items[NewUser] = Field(min_length=1, max_length=1000)
+
+
+class UpdateUser(Updating, Command[UserView | None]):
+    """Change what is set of one user."""
+
+    kind: ClassVar[str] = "user.update"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+    required: ClassVar[frozenset[str]] = frozenset({"is_active"})
+
+    id: UUID | None = None
+    username: Username | None = None
+    email: Email | None = None
+    name: Name | None = None
+    age: Age | None = None
+    hashed_password: HashedPassword | None = Field(default=None, repr=False)
+    is_active: bool | None = None
+
+
+class UpsertUser(Upserting, Command[UserView]):
+    """Create a user, or change what is set of the one that `by` finds: id, username or email."""
+
+    kind: ClassVar[str] = "user.upsert"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+    required: ClassVar[frozenset[str]] = frozenset({"is_active"})
+
+    id: NewId
+    username: Username | None = None
+    email: Email | None = None
+    name: Name | None = None
+    age: Age | None = None
+    hashed_password: HashedPassword | None = Field(default=None, repr=False)
+    is_active: bool | None = None
+
+
+class DeleteUser(Addressed, Command[bool]):
+    """Delete a user and all that belongs to it; the result says whether there was one."""
+
+    kind: ClassVar[str] = "user.delete"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+
+    id: UUID | None = None
+    username: Username | None = None
+    email: Email | None = None
+
+
+class GetUser(Addressed, Including, Query[UserView | None]):
+    """Read one user, or None."""
+
+    kind: ClassVar[str] = "user.get"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+
+    id: UUID | None = None
+    username: Username | None = None
+    email: Email | None = None
+
+
+class ListUsers(Listing, Query[Page[UserView]]):
+    """Read a page of users."""
+
+    kind: ClassVar[str] = "user.list"
+    columns: ClassVar[tuple[str, ...]] = _COLUMNS
+    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+
+
+class CountUsers(Query[int]):
+    """Count the users."""
+
+    kind: ClassVar[str] = "user.count"

@@ -1,0 +1,56 @@
+"""Connections to Redis that time out, check themselves, and try again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import redis.exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+
+from .errors import QueueFull, QueueUnavailable
+
+if TYPE_CHECKING:
+    from .settings import QueueSettings
+
+Client = TypeVar("Client", bound=Redis)
+
+_LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+
+
+def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Client:
+    """Make a client of class `client`; nothing is sent yet."""
+    return client.from_url(  # type: ignore[no-any-return]  # redis-py leaves it untyped
+        settings.redis_url,
+        socket_timeout=settings.redis_timeout,
+        socket_connect_timeout=settings.redis_timeout,
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), settings.redis_retries),
+        retry_on_error=list(_LOST),
+        **options,
+    )
+
+
+@asynccontextmanager
+async def understood() -> AsyncIterator[None]:
+    """Turn what redis-py raises into errors of ours."""
+    try:
+        yield
+    except redis.exceptions.OutOfMemoryError:
+        message = "Redis has no memory left; nothing of this call was accepted"
+        raise QueueFull(message, code="redis_full") from None
+    except redis.exceptions.AuthenticationError:
+        message = "Redis refuses the user or password in REDIS_URL"
+        raise QueueUnavailable(message) from None
+    except (*_LOST, OSError, asyncio.TimeoutError) as error:
+        raise QueueUnavailable from error
+    except redis.exceptions.ResponseError as error:
+        if "maxmemory" in str(error):
+            message = "Redis has no memory left; nothing of this call was accepted"
+            raise QueueFull(message, code="redis_full") from None
+        raise

@@ -1,0 +1,173 @@
+"""What travels: the names of keys, the envelope of a command, and the answer to it. JSON, never pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from .errors import (
+    CommandConflict,
+    CommandDead,
+    CommandError,
+    CommandParked,
+    CommandRejected,
+    ResultExpired,
+)
+
+if TYPE_CHECKING:
+    from .commands import Command
+
+FORMAT = 1
+"""The version of the envelope itself."""
+
+_NAMESPACE = UUID("5a3b1f0e-8f2c-5d0a-9c61-7f1c1a6f6b5d")
+"""Makes a UUID of a command id that is any other text."""
+
+
+class Ending(StrEnum):
+    """How a command ended; `answered` is the ending of a read, which is not recorded."""
+
+    APPLIED = "applied"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+    DROPPED = "dropped"
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one queue in Redis: arq's own, and beside them ours."""
+
+    queue: str
+
+    def job_id(self, command_id: UUID) -> str:
+        """Name the job; arq's keys are shared by all queues, so the name has the queue in it."""
+        return f"{self.queue}:{command_id}"
+
+    def job(self, command_id: UUID) -> str:
+        """Where arq finds the job: its bytes, without a time to live."""
+        return f"arq:job:{self.job_id(command_id)}"
+
+    def mark(self, command_id: UUID) -> str:
+        """What was accepted under this id: fingerprint, nonce and generation."""
+        return f"crud:{self.queue}:mark:{command_id}"
+
+    def result(self, command_id: UUID) -> str:
+        """The answer, while it is kept."""
+        return f"crud:{self.queue}:result:{command_id}"
+
+    def failures(self, job_id: str) -> str:
+        """What has gone wrong with a job so far, counted by reason."""
+        return f"crud:{self.queue}:failures:{job_id}"
+
+    def worker(self, name: str) -> str:
+        """The sign of life of one worker process."""
+        return f"crud:{self.queue}:worker:{name}"
+
+
+def command_uuid(given: UUID | str) -> UUID:
+    """Return the UUID that `given` is, or names."""
+    if isinstance(given, UUID):
+        return given
+    try:
+        return UUID(given)
+    except ValueError:
+        return uuid5(_NAMESPACE, given)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A command as it travels."""
+
+    id: UUID
+    kind: str
+    version: int
+    fingerprint: str
+    generation: int
+    payload: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, command: Command[Any], command_id: UUID, generation: int = 0) -> Envelope:
+        """Wrap a command whose ids are set."""
+        return cls(command_id, command.kind, command.version, command.fingerprint(), generation, command.to_wire())
+
+    def encode(self) -> str:
+        """Return it as compact JSON."""
+        return _dumps(
+            {
+                "format": FORMAT,
+                "id": str(self.id),
+                "kind": self.kind,
+                "version": self.version,
+                "fingerprint": self.fingerprint,
+                "generation": self.generation,
+                "payload": self.payload,
+            }
+        )
+
+    @classmethod
+    def decode(cls, raw: Any) -> Envelope:
+        """Read the JSON value of an envelope; raise ValueError with what is wrong."""
+        try:
+            if raw["format"] != FORMAT:
+                message = f"envelope format {raw['format']!r} is not {FORMAT}"
+                raise ValueError(message)
+            envelope = cls(
+                UUID(raw["id"]), raw["kind"], raw["version"], raw["fingerprint"], raw["generation"], raw["payload"]
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            message = f"not an envelope: {type(error).__name__} {error}"
+            raise ValueError(message) from None
+        shapes = (envelope.kind, str), (envelope.version, int), (envelope.fingerprint, str), (envelope.generation, int)
+        if not all(isinstance(value, shape) for value, shape in (*shapes, (envelope.payload, dict))):
+            message = "not an envelope: a field is of the wrong type"
+            raise ValueError(message)
+        return envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command ended, as the worker tells it: a result, or an error with `code`, `message` and `field`."""
+
+    ending: Ending
+    result: Any = field(default=None, repr=False)
+    error: dict[str, Any] | None = None
+
+    def encode(self) -> str:
+        """Return it as compact JSON."""
+        return _dumps({"ending": self.ending, "result": self.result, "error": self.error})
+
+    @classmethod
+    def decode(cls, raw: bytes | str) -> Answer:
+        """Read what `encode` wrote."""
+        value = json.loads(raw)
+        return cls(Ending(value["ending"]), value["result"], value["error"])
+
+    def raise_error(self, command_id: UUID) -> None:
+        """Raise the error that this answer stands for, if it is one."""
+        if self.error is None:
+            return
+        code = str(self.error.get("code") or self.ending)
+        error = _error_class(code, self.ending)(
+            str(self.error.get("message") or ""), code=code, field=self.error.get("field"), command_id=command_id
+        )
+        if isinstance(error, ResultExpired):
+            error.summary = self.error.get("summary")
+        raise error
+
+
+def _error_class(code: str, ending: Ending) -> type[CommandError]:
+    by_code = {error.code: error for error in (CommandConflict, CommandParked, ResultExpired)}
+    if code in by_code:
+        return by_code[code]
+    return CommandDead if ending in {Ending.DEAD, Ending.DROPPED} else CommandRejected
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""How commands are carried out; read `executor.py` first."""

@@ -1,0 +1,110 @@
+"""App: joins a domain (which command is carried out by which handler) to the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from producers.commands import Atomic, Command, Registry
+from producers.errors import CommandRejected
+from producers.settings import QueueSettings
+
+from . import database
+from .settings import WorkerOptions
+from .tables import WorkerTables, worker_tables
+
+if TYPE_CHECKING:
+    from .migrate import Migrations
+
+Handler = Callable[[AsyncSession, Any], Awaitable[object]]
+"""Carries a command out in an open transaction; it returns the result and never commits."""
+
+
+class App:
+    """A domain and all that a worker needs to serve it.
+
+    `handlers` maps each command class to its handler. `sessions` is an async_sessionmaker of your own
+    engine; by default one is made from the settings. `migrations` and `metadata` are what `migrate` and
+    `tables` act on besides the worker's own tables: nothing, by default.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[type[Command[Any]], Handler],
+        *,
+        sessions: database.Sessions | None = None,
+        settings: WorkerOptions | None = None,
+        queue: QueueSettings | None = None,
+        migrations: Sequence[Migrations] = (),
+        metadata: MetaData | None = None,
+    ) -> None:
+        self.registry = Registry([*handlers, Atomic])
+        self.handlers = dict(handlers)
+        self.migrations = tuple(migrations)
+        self.metadata = metadata
+        self._given = sessions, settings, queue
+
+    @cached_property
+    def options(self) -> WorkerOptions:
+        """The worker's settings, read from the environment when first asked for."""
+        return self._given[1] or WorkerOptions.load()
+
+    @cached_property
+    def queue(self) -> QueueSettings:
+        """The queue's settings."""
+        return self._given[2] or QueueSettings.load()
+
+    @cached_property
+    def sessions(self) -> database.Sessions:
+        """What makes a new session for each attempt."""
+        return self._given[0] or database.create_sessions(database.create_engine(self.options))
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that the sessions are bound to."""
+        return database.engine_of(self.sessions)
+
+    @cached_property
+    def tables(self) -> WorkerTables:
+        """The worker's own tables, in WORKER_SCHEMA."""
+        return worker_tables(self.options.db_schema)
+
+    @property
+    def slots(self) -> int:
+        """How many commands run side by side: never more than the pool has connections."""
+        capacity = database.pool_capacity(self.engine)
+        return self.options.concurrency if capacity is None else min(self.options.concurrency, capacity)
+
+    @property
+    def worker_settings(self) -> type:
+        """The class for the `arq` command: `arq myservice.jobs.WorkerSettings`."""
+        from .transport import worker_settings  # noqa: PLC0415  # it needs this module
+
+        return worker_settings(self)
+
+    async def handle(self, session: AsyncSession, command: Command[Any]) -> object:
+        """Let its handler carry a command out; each one of an Atomic, in order."""
+        if not isinstance(command, Atomic):
+            return await self.handlers[type(command)](session, command)
+        results = []
+        for index, part in enumerate(command.commands):
+            try:
+                results.append(await self.handlers[type(part)](session, part))
+                await session.flush()  # so that what the database refuses is refused here, where we know the index
+            except CommandRejected as error:
+                error.field = f"commands.{index}" + (f".{error.field}" if error.field else "")
+                raise
+            except Exception as error:
+                error.add_note(f"in commands.{index} ({part.kind})")
+                raise
+        return results
+
+    async def close(self) -> None:
+        """Close the engine, where it was made here."""
+        if self._given[0] is None and "sessions" in self.__dict__:
+            await self.engine.dispose()
+            del self.__dict__["sessions"]  # another event loop starts with an engine of its own

@@ -1,0 +1,12 @@
+"""The worker's command line."""
+
+from .dead import dead
+from .group import cli
+from .operate import check, demo, migrate, status
+from .run import run
+from .tables import tables
+
+for command in (run, migrate, check, status, dead, tables, demo):
+    cli.add_command(command)
+
+__all__ = ["cli"]

@@ -1,0 +1,92 @@
+"""What all commands share: which App they are about, and how an error reaches the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from producers.connection import connect
+from producers.errors import CommandError, InvalidSettings
+
+from ..app import App
+from ..logs import configure
+from ..retry import classify
+
+T = TypeVar("T")
+EXAMPLE_APP = "worker.main:app"
+
+
+class Failed(click.ClickException):
+    """An error that is told in one line."""
+
+    def show(self, file: Any = None) -> None:
+        """Print it to stderr."""
+        click.echo(f"crud-worker: {self.message}", file=file or sys.stderr)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--app", "path", default=EXAMPLE_APP, envvar="WORKER_APP", metavar="MODULE:NAME", help="The App to serve; $WORKER_APP."
+)
+@click.pass_context
+def cli(context: click.Context, path: str) -> None:
+    """Carry out the commands that producers send."""
+    context.obj = path
+
+
+def load_app(path: str) -> App:
+    """Import the App that MODULE:NAME names; the current folder is looked in first."""
+    module, _, name = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        app = getattr(import_module(module), name or "app")
+    except ModuleNotFoundError as error:
+        raise Failed(f"--app {path}: there is no module {error.name!r} here or among what is installed") from None
+    except AttributeError:
+        raise Failed(f"--app {path}: module {module!r} has no {name or 'app'!r}") from None
+    if not isinstance(app, App):
+        raise Failed(f"--app {path}: that is a {type(app).__name__}, not a worker.app.App")
+    try:
+        configure(app.options)
+        _ = app.queue
+    except InvalidSettings as error:
+        raise Failed(str(error)) from None
+    return app
+
+
+def settle(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work`; what goes wrong outside of us is told in a line, what goes wrong here with its traceback."""
+    try:
+        return asyncio.run(work)
+    except CommandError as error:
+        raise Failed(str(error)) from None
+    except RedisError as error:
+        raise Failed(f"Redis: {type(error).__name__}; see `python -m worker check`") from None
+    except (SQLAlchemyError, OSError) as error:
+        failure = classify(error)
+        if failure.sqlstate == "42P01":
+            raise Failed("the database is not migrated; run `python -m worker migrate`") from None
+        raise Failed(f"database: {failure.error_class}: {failure.message}; see `python -m worker check`") from None
+
+
+@asynccontextmanager
+async def opened(app: App) -> AsyncIterator[Redis]:
+    """Give a Redis client, and close it and the engine at the end."""
+    redis = connect(app.queue, Redis)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+        await app.close()

@@ -1,0 +1,120 @@
+"""`migrate`, `check`, `status` and `demo`: what an operator asks first."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import click
+from sqlalchemy import func, select
+
+from producers.wire import Keys
+
+from ..app import App
+from ..dead_letters import count_letters
+from ..health import checks, workers
+from ..migrate import migrate as run_migrations
+from .group import load_app, opened, settle
+
+
+@click.command()
+@click.pass_obj
+def migrate(path: str) -> None:
+    """Bring the database up to date: the worker's own tables, and the App's migrations if it has any."""
+    app = load_app(path)
+
+    async def work() -> list[str]:
+        async with opened(app):
+            return await run_migrations(app.engine, schema=app.options.db_schema, also=app.migrations)
+
+    ran = settle(work())
+    for step in ran:
+        click.echo(step)
+    click.echo("migrated" if ran else "nothing to migrate")
+
+
+@click.command()
+@click.option("--alive", is_flag=True, help="Fail as well when no worker is at work on this host.")
+@click.pass_obj
+def check(path: str, *, alive: bool) -> None:
+    """Look whether a worker can work here; exit 1, and say how to mend it, if not."""
+    app = load_app(path)
+
+    async def work() -> bool:
+        well = True
+        async with opened(app) as redis:
+            async for found in checks(app, redis):
+                well = well and not found.problem
+                click.echo(f"{found.name:<16} " + (f"{found.problem}; {found.mend}" if found.problem else "ok"))
+            if well:
+                at_work = await workers(redis, Keys(app.queue.name))
+                here = [worker for worker in at_work if worker["name"].startswith(f"{_host()}:")]
+                click.echo(f"{'workers':<16} {len(at_work)} at work, {len(here)} of them on this host")
+                well = bool(here) or not alive
+        return well
+
+    sys.exit(0 if settle(work()) else 1)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def status(path: str, *, as_json: bool) -> None:
+    """Show the queue, the workers, the endings of the last hour and the dead letters."""
+    app = load_app(path)
+    state = settle(_state(app))
+    if as_json:
+        click.echo(json.dumps(state))
+        return
+    queue = state["queue"]
+    click.echo(f"queue    {queue['name']}: {queue['due']} due, {queue['delayed']} delayed, oldest {queue['oldest_s']:.1f} s")
+    for worker in state["workers"]:
+        click.echo(f"worker   {worker['name']}: {worker['running']} of {worker['slots']} slots, {worker['finished']} finished")
+    if not state["workers"]:
+        click.echo("worker   none at work")
+    for title, counts in (("endings", state["endings_last_hour"]), ("letters", state["dead_letters"])):
+        click.echo(f"{title:<8} " + (", ".join(f"{count} {word}" for word, count in counts.items()) or "none"))
+
+
+async def _state(app: App) -> dict[str, Any]:
+    async with opened(app) as redis:
+        name = app.queue.name
+        now = time.time() * 1000
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.time()
+            pipe.zcard(name)
+            pipe.zrange(name, 0, 0, withscores=True)
+            (seconds, micros), total, oldest = await pipe.execute()
+            now = seconds * 1000 + micros / 1000
+        delayed = await redis.zcount(name, f"({now}", "+inf")
+        at_work = await workers(redis, Keys(name))
+        table = app.tables.processed_commands
+        recent = select(table.c.ending, func.count()).where(
+            table.c.ended_at > func.now() - func.make_interval(0, 0, 0, 0, 1)
+        )
+        async with app.sessions() as session:
+            endings = (await session.execute(recent.group_by(table.c.ending))).all()
+            letters = await count_letters(session, app.tables)
+    oldest_s = max(0.0, (now - oldest[0][1]) / 1000) if oldest else 0.0
+    return {
+        "queue": {"name": name, "due": total - delayed, "delayed": delayed, "oldest_s": round(oldest_s, 3)},
+        "workers": at_work,
+        "endings_last_hour": {ending: count for ending, count in endings},  # noqa: C416  # rows, not pairs
+        "dead_letters": letters,
+    }
+
+
+@click.command()
+def demo() -> None:
+    """Tell the whole story on a PostgreSQL and a Redis of its own, and clean up."""
+    from ..demo.tour import main  # noqa: PLC0415  # it needs the extra [demo]
+
+    sys.exit(main())
+
+
+def _host() -> str:
+    import socket  # noqa: PLC0415
+
+    return socket.gethostname()

@@ -1,0 +1,99 @@
+"""Commands that were rejected or given up, kept with all it takes to read, mend and replay them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from producers.wire import Ending
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from .delivery import Delivery
+    from .retry import Failure
+    from .tables import WorkerTables
+
+
+async def write_letter(
+    session: AsyncSession, tables: WorkerTables, delivery: Delivery, failure: Failure, ending: Ending, attempts: int
+) -> None:
+    """Write the letter of a command that just ended, over the one of the time before if it was a replay."""
+    row = {
+        "command_id": delivery.command_id,
+        "queue": delivery.queue,
+        "kind": delivery.kind,
+        "state": ending,
+        "body": delivery.body,
+        "error_class": failure.error_class,
+        "sqlstate": failure.sqlstate,
+        "code": failure.code,
+        "field": failure.field,
+        "message": _text(failure.message),
+        "traceback": _text(failure.trace),
+        "attempts": attempts,
+        "generation": delivery.generation,
+        "accepted_at": delivery.accepted_at,
+    }
+    statement = insert(tables.dead_letters).values(row)
+    news = {name: statement.excluded[name] for name in row if name != "command_id"}
+    news["died_at"] = statement.excluded.died_at
+    await session.execute(statement.on_conflict_do_update(index_elements=["command_id"], set_=news))
+
+
+async def resolve_letter(session: AsyncSession, tables: WorkerTables, command_id: UUID) -> None:
+    """Close the letter of a replay, in the transaction of the ending that it led to."""
+    table = tables.dead_letters
+    await session.execute(update(table).where(table.c.command_id == command_id).values(state="resolved"))
+
+
+async def list_letters(
+    session: AsyncSession, tables: WorkerTables, *, states: tuple[str, ...] = ("rejected", "dead"), limit: int = 100
+) -> list[Row[Any]]:
+    """List letters, the latest first, without what may hold values of rows or payloads."""
+    table = tables.dead_letters
+    shown = [column for column in table.c if column.name not in {"body", "traceback"}]
+    statement = select(*shown).where(table.c.state.in_(states)).order_by(table.c.died_at.desc()).limit(limit)
+    return list((await session.execute(statement)).all())
+
+
+async def count_letters(session: AsyncSession, tables: WorkerTables) -> dict[str, int]:
+    """Count the letters by state."""
+    table = tables.dead_letters
+    rows = await session.execute(select(table.c.state, func.count()).group_by(table.c.state))
+    return {state: count for state, count in rows}  # noqa: C416  # rows are not pairs to the type checker
+
+
+async def read_letter(session: AsyncSession, tables: WorkerTables, command_id: UUID, *, lock: bool = False) -> Row[Any] | None:
+    """Read one letter whole; `lock` keeps others from changing it until the transaction ends."""
+    table = tables.dead_letters
+    statement = select(table).where(table.c.command_id == command_id)
+    return (await session.execute(statement.with_for_update() if lock else statement)).one_or_none()
+
+
+async def begin_retry(session: AsyncSession, tables: WorkerTables, letter: Row[Any]) -> int:
+    """Mark a letter as being replayed; return the generation to send it with."""
+    table = tables.dead_letters
+    # A letter that is `retrying` already is sent again as it was: the replay before may not have reached Redis.
+    generation: int = letter.generation if letter.state == "retrying" else letter.generation + 1
+    values = {"state": "retrying", "generation": generation}
+    await session.execute(update(table).where(table.c.command_id == letter.command_id).values(values))
+    return generation
+
+
+async def drop_letter(session: AsyncSession, tables: WorkerTables, letter: Row[Any]) -> None:
+    """Give a letter up for good: its command ends as `dropped`."""
+    processed, letters = tables.processed_commands, tables.dead_letters
+    await session.execute(update(letters).where(letters.c.command_id == letter.command_id).values(state="dropped"))
+    ended = update(processed).where(processed.c.command_id == letter.command_id)
+    await session.execute(ended.values(ending=Ending.DROPPED, ended_at=func.now()))
+
+
+def _text(value: str) -> str:
+    """PostgreSQL's text holds no NUL."""
+    return value.replace("\0", "\\0")

@@ -1,0 +1,69 @@
+"""A command as it reaches the executor, whatever brought it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from producers.commands import Command, Registry, UnreadableCommand
+from producers.wire import Envelope
+
+
+class Failures(NamedTuple):
+    """How often a command failed for one reason, this time included, and how long ago, in seconds, the first was."""
+
+    count: int
+    age: float
+
+
+class Later(NamedTuple):
+    """The command has no ending yet: it is to be run again after `delay` seconds."""
+
+    delay: float
+
+
+Count = Callable[[str], Awaitable[Failures]]
+"""Counts a failure for good and tells the sum; a run that is never told about costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery of one command.
+
+    `envelope` is None where the bytes in `body` could not be read, and `problem` says why. `first` is
+    false where the queue may have delivered it before.
+    """
+
+    command_id: UUID
+    queue: str
+    body: bytes = field(repr=False)
+    envelope: Envelope | None
+    count: Count = field(repr=False)
+    problem: str = ""
+    first: bool = True
+    expired: bool = False
+    accepted_at: datetime | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind on the envelope, known here or not."""
+        return self.envelope.kind if self.envelope else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint on the envelope."""
+        return self.envelope.fingerprint if self.envelope else ""
+
+    @property
+    def generation(self) -> int:
+        """How often the command was replayed from the dead letters."""
+        return self.envelope.generation if self.envelope else 0
+
+    def command(self, registry: Registry) -> Command[Any]:
+        """Make the command; raise UnreadableCommand."""
+        if self.envelope is None:
+            raise UnreadableCommand(self.problem)
+        return registry.revive(self.envelope.kind, self.envelope.version, self.envelope.payload)

@@ -1,0 +1,1 @@
+"""The demo: servers of its own, and the story it tells with them."""

@@ -1,0 +1,128 @@
+"""A private PostgreSQL and a private Redis, for the demo and the tests: no docker, nothing installed."""
+
+import os
+import secrets
+import signal
+import socket
+from pathlib import Path
+from typing import ClassVar
+
+from .guard import Guard, Owner
+from .loopback import HOST
+from .private_server import PrivateServer
+from .programs import ServerError, copied, postgres_programs, redis_program
+
+__all__ = ["PostgresServer", "RedisServer", "ServerError"]
+
+_INITDB = (
+    "--username=postgres",
+    "--auth-local=trust",  # its folder lets nobody else in
+    "--auth-host=password",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",  # the same order of names on every machine
+    "--no-sync",
+)
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+
+
+class PostgresServer(PrivateServer):
+    """PostgreSQL 18 on a socket in its own folder; with `tcp` on a port of the loopback, by password.
+
+    `durable=False` does not wait for the disk: a killed server still loses nothing, a crashed machine would.
+    """
+
+    graceful: ClassVar[signal.Signals] = signal.SIGINT
+    immediate: ClassVar[signal.Signals] = signal.SIGQUIT
+
+    def __init__(self, *, tcp: bool = False, durable: bool = True) -> None:
+        # PostgreSQL refuses to run as root; `nobody` is there on every system, and no account has to be made.
+        super().__init__(owner=Owner.named("nobody") if os.geteuid() == 0 else None)
+        self._tcp = tcp
+        self._durable = durable
+        self._password = secrets.token_hex(16)
+        if not tcp:
+            self.port = 5432  # names the socket's file only, and clients assume it
+
+    @property
+    def url(self) -> str:
+        """Its DATABASE_URL."""
+        if self._tcp:
+            return f"postgresql+asyncpg://postgres:{self._password}@{HOST}:{self.port}/postgres"
+        return f"postgresql+asyncpg://postgres@/postgres?host={self.folder}"
+
+    def _prepare(self) -> None:
+        self._programs = postgres_programs()
+        secret = self.folder / "password"
+        secret.write_text(self._password)
+        secret.chmod(0o600)
+        if self.owner:
+            # That account may not be able to enter the folders above the wheel's own.
+            self._programs = copied(self._programs, self.folder)
+            os.chown(secret, self.owner.uid, self.owner.gid)
+        command = [str(self._programs / "initdb"), f"--pgdata={self._data}", f"--pwfile={secret}", *_INITDB]
+        if not Guard(command, folder=self.folder, stop_signal=self.immediate, owner=self.owner).wait():
+            raise ServerError(f"initdb failed:\n{self.log}")
+
+    def _command(self) -> list[str]:
+        settings = {
+            "listen_addresses": HOST if self._tcp else "",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.folder),
+            "max_connections": "100",
+            "timezone": "UTC",
+            **({} if self._durable else _NOT_DURABLE),
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [str(self._programs / "postgres"), "-D", str(self._data), *options]
+
+    def _ready(self) -> bool:
+        """Whether the server's own status file says so, as pg_ctl reads it."""
+        try:
+            status = (self._data / "postmaster.pid").read_text().split("\n")
+        except FileNotFoundError:
+            return False
+        return [status[0], *(line.strip() for line in status[7:8])] == [str(self.pid), "ready"]
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+
+class RedisServer(PrivateServer):
+    """Redis (or Valkey) on a free port of the loopback, keeping nothing on disk unless `appendonly`."""
+
+    graceful: ClassVar[signal.Signals] = signal.SIGTERM
+    immediate: ClassVar[signal.Signals] = signal.SIGKILL
+
+    def __init__(self, *, appendonly: bool = False) -> None:
+        super().__init__()
+        self._appendonly = appendonly
+
+    @property
+    def url(self) -> str:
+        """Its REDIS_URL."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    def _prepare(self) -> None:
+        self._program = redis_program()
+
+    def _command(self) -> list[str]:
+        settings = {
+            "bind": HOST,
+            "port": str(self.port),
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "yes" if self._appendonly else "no",
+            "maxmemory-policy": "noeviction",
+        }
+        return [self._program, *(part for name, value in settings.items() for part in (f"--{name}", value))]
+
+    def _ready(self) -> bool:
+        try:
+            with socket.create_connection((HOST, self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False

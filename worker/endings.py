@@ -1,0 +1,87 @@
+"""The one row that says how a command ended: `processed_commands`. The first that is committed is the truth."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from producers.wire import Answer, Ending
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from .delivery import Delivery
+    from .tables import WorkerTables
+
+_REPLAYABLE = (Ending.REJECTED, Ending.DEAD)
+_MOST_IDS = 1000
+
+
+async def insert_ending(
+    session: AsyncSession, tables: WorkerTables, delivery: Delivery, answer: Answer, *, result_limit: int
+) -> bool:
+    """Insert the ending of a delivery; False where the command has one already.
+
+    The insert waits for another one of the same id that is not committed yet. A replay (a higher
+    generation) goes before the `rejected` or `dead` that it is to mend.
+    """
+    table = tables.processed_commands
+    result, summary = _kept(answer.result, result_limit)
+    row = {
+        "command_id": delivery.command_id,
+        "kind": delivery.kind,
+        "fingerprint": delivery.fingerprint,
+        "generation": delivery.generation,
+        "ending": answer.ending,
+        "result": result,
+        "summary": summary,
+        "error": answer.error,
+    }
+    statement = insert(table).values(row)
+    if delivery.generation:
+        replayed = and_(table.c.ending.in_(_REPLAYABLE), table.c.generation < statement.excluded.generation)
+        news = {name: statement.excluded[name] for name in row if name != "command_id"}
+        news["ended_at"] = statement.excluded.ended_at
+        statement = statement.on_conflict_do_update(index_elements=["command_id"], set_=news, where=replayed)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=["command_id"])
+    inserted = await session.execute(statement.returning(table.c.command_id))
+    return inserted.first() is not None
+
+
+async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Delivery) -> Answer | None:
+    """Look for the ending of a delivery's command; None where it has none, or one that this replay goes before."""
+    row = await _find(session, tables, delivery.command_id)
+    if row is None or (row.ending in _REPLAYABLE and row.generation < delivery.generation):
+        return None
+    if delivery.envelope is not None and row.fingerprint not in {"", delivery.fingerprint}:
+        if row.generation != delivery.generation:
+            return Answer(Ending(row.ending), None, _EDITED)
+        return Answer(Ending.REJECTED, None, _CONFLICT)
+    if row.summary is not None:
+        message = "the result was too large to keep; its summary has the ids and the count"
+        return Answer(Ending(row.ending), None, {"code": "result_expired", "message": message, "summary": row.summary})
+    return Answer(Ending(row.ending), row.result, row.error)
+
+
+_CONFLICT = {"code": "conflict", "message": "this command id was used before, for another command"}
+_EDITED = {"code": "result_expired", "message": "this command was edited and replayed; see its ending"}
+
+
+async def _find(session: AsyncSession, tables: WorkerTables, command_id: UUID) -> Any:
+    table = tables.processed_commands
+    return (await session.execute(select(table).where(table.c.command_id == command_id))).one_or_none()
+
+
+def _kept(result: Any, limit: int) -> tuple[Any, dict[str, Any] | None]:
+    """Return what is kept of a result: itself, or where it is too large, its count and ids."""
+    if not isinstance(result, list | dict) or len(json.dumps(result)) <= limit:
+        return result, None
+    rows = result if isinstance(result, list) else [result]
+    ids = [row["id"] for row in rows if isinstance(row, dict) and "id" in row]
+    return None, {"count": len(rows), "ids": ids[:_MOST_IDS]}

@@ -1,0 +1,188 @@
+"""The page to read first: one command, one session, one transaction, one ending.
+
+execute
+  look      a command that was delivered before may have its ending already: adopt it
+  attempt   a new session; the handler; last the row `applied`, in the same transaction; COMMIT (transaction.py)
+  classify  an attempt that failed: look again, then ask what the error means
+  follow    run again at once, run again later, or end as rejected, dead, expired
+
+Nothing here knows Redis: a failure is counted through the delivery, and what is returned is either the
+Answer, whose row is committed, or Later, and then no row of this delivery is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import TYPE_CHECKING
+
+from producers.commands import Command, UnreadableCommand
+from producers.wire import Answer, Ending
+
+from . import database, retry
+from .dead_letters import resolve_letter, write_letter
+from .delivery import Delivery, Later
+from .endings import find_answer, insert_ending
+from .logs import log
+from .retry import Cause, Failure
+from .transaction import attempt
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from .app import App
+
+_CONFLICTS = 20
+_PARENT_PAUSES = (0.1, 0.3, 0.6, 1.0)
+_EXPIRED = {"code": "expired", "message": "its deadline passed before it was begun"}
+
+
+class EndedElsewhere(Exception):
+    """The row of the ending was there: another delivery of this command committed first."""
+
+
+async def execute(app: App, delivery: Delivery) -> Answer | Later:
+    """Carry out one delivery: return the answer of its command, or when to deliver it again."""
+    try:
+        return await Execution(app, delivery).run()
+    except Exception as error:  # noqa: BLE001  # whatever kept us from looking or recording, the command is kept
+        log.warning("command.unsettled", **about(delivery), error=type(error).__name__)
+        return Later(retry.jittered(1))
+
+
+def about(delivery: Delivery) -> dict[str, str]:
+    """What a log line says of a command: no values."""
+    return {"command_id": str(delivery.command_id), "kind": delivery.kind}
+
+
+class Execution:
+    """One delivery on its way to an ending."""
+
+    def __init__(self, app: App, delivery: Delivery) -> None:
+        self.app, self.delivery, self.options = app, delivery, app.options
+        self.command: Command[Any] | None = None
+        self.problem: UnreadableCommand | None = None
+        try:
+            self.command = delivery.command(app.registry)
+        except UnreadableCommand as problem:
+            self.problem = problem
+        self.read_only = self.command is not None and self.command.read_only
+
+    async def run(self) -> Answer | Later:
+        """Look where it may have ended, expire it where it is too late, else attempt it until something follows."""
+        if not self.delivery.first and (found := await self._look()) is not None:
+            return found
+        if self.delivery.expired:
+            return await self._record(Answer(Ending.EXPIRED, error=_EXPIRED))
+        deadline = asyncio.get_running_loop().time() + self.options.job_timeout
+        for turn in count(1):
+            try:
+                return await self._attempt(deadline)
+            except EndedElsewhere:
+                failure = None
+            except Exception as error:  # noqa: BLE001  # every error has a line in the table of retry.py
+                failure = retry.classify(error, read_only=self.read_only)
+            if (found := await self._look()) is not None:
+                return found
+            if failure is None:
+                return Later(retry.jittered(0.1))  # what ended it was replayed or pruned between the two looks
+            follows = await self._follow(failure, turn)
+            if follows is not None:
+                return follows
+        raise AssertionError  # pragma: no cover  # count() has no end
+
+    async def _attempt(self, deadline: float) -> Answer:
+        """Run the handler and insert the row `applied`, in one transaction of a session of its own."""
+        if self.command is None:
+            raise self.problem or UnreadableCommand
+        async with attempt(self.app.sessions, self.options, deadline, read_only=self.read_only) as session:
+            value = await self.app.handle(session, self.command)
+            if self.read_only:
+                return Answer(Ending.ANSWERED, self.command.dump_result(value))
+            await session.flush()
+            answer = Answer(Ending.APPLIED, self.command.dump_result(value))
+            if not await self._insert(session, answer):
+                raise EndedElsewhere
+            if self.delivery.generation:
+                await resolve_letter(session, self.app.tables, self.delivery.command_id)
+        return answer
+
+    async def _look(self) -> Answer | None:
+        """Look for the ending, on the primary, in a new transaction."""
+        if self.read_only:
+            return None
+        async with self._transaction() as session:
+            found = await find_answer(session, self.app.tables, self.delivery)
+        if found is not None:
+            log.info("command.adopted", **about(self.delivery), ending=found.ending.value)
+        return found
+
+    async def _follow(self, failure: Failure, turn: int) -> Answer | Later | None:
+        """What follows from a failure: None is to run again at once."""
+        match failure.cause:
+            case Cause.CONFLICT if turn <= _CONFLICTS:
+                await asyncio.sleep(retry.jittered(0.01))
+                return None
+            case Cause.STALE if turn == 1:
+                return None
+            case Cause.UNKNOWN:
+                return self._later(failure, retry.jittered(0.2))
+            case Cause.AWAY if not await database.answers(self.app.engine, self.options.commit_timeout):
+                return self._later(failure, retry.jittered(1))
+            case Cause.REFUSED:
+                return await self._fail(Ending.REJECTED, failure, 1)
+            case Cause.PARENT:
+                tries = await self.delivery.count("parent")
+                if tries.count <= len(_PARENT_PAUSES):
+                    return self._later(failure, _PARENT_PAUSES[tries.count - 1])
+                return await self._fail(Ending.REJECTED, failure, tries.count)
+            case Cause.UNREADABLE:
+                tries = await self.delivery.count("unreadable")
+                if tries.age < self.options.unreadable_timeout:
+                    return self._later(failure, retry.backoff(tries.count, first=1, cap=30) + 0.1)
+                return await self._fail(Ending.DEAD, failure, tries.count)
+            case _:
+                return await self._counted(failure)
+
+    async def _counted(self, failure: Failure) -> Answer | Later:
+        attempts = (await self.delivery.count("attempts")).count
+        if attempts >= self.options.max_attempts:
+            return await self._fail(Ending.DEAD, failure, attempts)
+        patience = 10 if failure.cause is Cause.DEPLOY else 1  # a migration may be on its way
+        first = self.options.backoff * patience
+        return self._later(failure, retry.backoff(attempts, first=first, cap=self.options.backoff_cap), attempts)
+
+    def _later(self, failure: Failure, delay: float, attempts: int = 0) -> Later:
+        told = {"cause": failure.cause.value, "code": failure.code, "sqlstate": failure.sqlstate}
+        log.warning("command.retried", **about(self.delivery), **told, attempts=attempts, delay=round(delay, 3))
+        return Later(delay)
+
+    async def _fail(self, ending: Ending, failure: Failure, attempts: int) -> Answer | Later:
+        error = {"code": failure.code, "message": failure.message, "field": failure.field}
+        return await self._record(Answer(ending, error=error), failure, attempts)
+
+    async def _record(self, answer: Answer, failure: Failure | None = None, attempts: int = 0) -> Answer | Later:
+        """Commit an ending other than `applied`, with its dead letter; adopt another one that was first."""
+        if self.read_only:
+            return answer
+        async with self._transaction() as session:
+            inserted = await self._insert(session, answer)
+            if inserted and failure is not None:
+                await write_letter(session, self.app.tables, self.delivery, failure, answer.ending, attempts)
+            elif inserted and self.delivery.generation:
+                await resolve_letter(session, self.app.tables, self.delivery.command_id)
+        return answer if inserted else await self._look() or Later(retry.jittered(0.1))
+
+    async def _insert(self, session: AsyncSession, answer: Answer) -> bool:
+        limit = self.options.result_limit
+        return await insert_ending(session, self.app.tables, self.delivery, answer, result_limit=limit)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        """A transaction of its own, never on the session that failed."""
+        async with asyncio.timeout(self.options.commit_timeout), self.app.sessions.begin() as session:
+            yield session

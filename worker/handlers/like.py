@@ -1,0 +1,73 @@
+"""How the commands about likes are carried out, with their rule: nobody likes their own post."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from producers.commands import (
+    CountLikes,
+    CreateLike,
+    CreateLikes,
+    DeleteLike,
+    GetLike,
+    LikeKey,
+    LikeView,
+    ListLikes,
+    Page,
+    UpsertLike,
+)
+from producers.errors import CommandRejected
+
+from ..models import Like, Post
+from .dialects import insert_or_nothing
+from .verbs import Verbs
+
+likes = Verbs(Like, LikeView)
+
+
+async def create_like(session: AsyncSession, command: CreateLike) -> LikeView:
+    """Insert a like."""
+    await refuse_own_post(session, [command])
+    return await likes.create(session, command)
+
+
+async def create_likes(session: AsyncSession, command: CreateLikes) -> list[LikeView]:
+    """Insert likes."""
+    await refuse_own_post(session, command.rows)
+    return await likes.create_many(session, command.rows)
+
+
+async def upsert_like(session: AsyncSession, command: UpsertLike) -> LikeView:
+    """Insert a like that may be there."""
+    await refuse_own_post(session, [command])
+    await session.execute(insert_or_nothing(likes.table, likes.values(command)))
+    return LikeView(user_id=command.user_id, post_id=command.post_id)
+
+
+async def delete_like(session: AsyncSession, command: DeleteLike) -> bool:
+    """Delete a like."""
+    return await likes.delete(session, command)
+
+
+async def get_like(session: AsyncSession, command: GetLike) -> LikeView | None:
+    """Read a like."""
+    return await likes.get(session, command)
+
+
+async def list_likes(session: AsyncSession, command: ListLikes) -> Page[LikeView]:
+    """Read a page of likes."""
+    return await likes.page(session, command)
+
+
+async def count_likes(session: AsyncSession, _command: CountLikes) -> int:
+    """Count the likes."""
+    return await likes.count(session)
+
+
+async def refuse_own_post(session: AsyncSession, wanted: Sequence[LikeKey]) -> None:
+    """Reject likes of one's own post; a missing post is left to the foreign key, as it may be on its way."""
+    of_posts = select(Post.id, Post.user_id).where(Post.id.in_({like.post_id for like in wanted}))
+    authored = {(author, post) for post, author in (await session.execute(of_posts)).tuples()}
+    if any((like.user_id, like.post_id) in authored for like in wanted):
+        raise CommandRejected("a user cannot like their own post", code="own_post", field="post_id")

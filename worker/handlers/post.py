@@ -1,0 +1,61 @@
+"""How the commands about posts are carried out."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from producers.commands import (
+    CountPosts,
+    CreatePost,
+    CreatePosts,
+    DeletePost,
+    GetPost,
+    ListPosts,
+    Page,
+    PostView,
+    UpdatePost,
+    UpsertPost,
+)
+
+from ..models import Post
+from .verbs import Verbs
+
+posts = Verbs(Post, PostView)
+
+
+async def create_post(session: AsyncSession, command: CreatePost) -> PostView:
+    """Insert a post."""
+    return await posts.create(session, command)
+
+
+async def create_posts(session: AsyncSession, command: CreatePosts) -> list[PostView]:
+    """Insert posts."""
+    return await posts.create_many(session, command.rows)
+
+
+async def update_post(session: AsyncSession, command: UpdatePost) -> PostView | None:
+    """Change a post."""
+    return await posts.update(session, command)
+
+
+async def upsert_post(session: AsyncSession, command: UpsertPost) -> PostView:
+    """Insert or change a post."""
+    return await posts.upsert(session, command)
+
+
+async def delete_post(session: AsyncSession, command: DeletePost) -> bool:
+    """Delete a post; its likes go along."""
+    return await posts.delete(session, command)
+
+
+async def get_post(session: AsyncSession, command: GetPost) -> PostView | None:
+    """Read a post."""
+    return await posts.get(session, command)
+
+
+async def list_posts(session: AsyncSession, command: ListPosts) -> Page[PostView]:
+    """Read a page of posts."""
+    return await posts.page(session, command)
+
+
+async def count_posts(session: AsyncSession, _command: CountPosts) -> int:
+    """Count the posts."""
+    return await posts.count(session)

@@ -1,0 +1,61 @@
+"""How the commands about profiles are carried out."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from producers.commands import (
+    CountProfiles,
+    CreateProfile,
+    CreateProfiles,
+    DeleteProfile,
+    GetProfile,
+    ListProfiles,
+    Page,
+    ProfileView,
+    UpdateProfile,
+    UpsertProfile,
+)
+
+from ..models import Profile
+from .verbs import Verbs
+
+profiles = Verbs(Profile, ProfileView)
+
+
+async def create_profile(session: AsyncSession, command: CreateProfile) -> ProfileView:
+    """Insert a profile."""
+    return await profiles.create(session, command)
+
+
+async def create_profiles(session: AsyncSession, command: CreateProfiles) -> list[ProfileView]:
+    """Insert profiles."""
+    return await profiles.create_many(session, command.rows)
+
+
+async def update_profile(session: AsyncSession, command: UpdateProfile) -> ProfileView | None:
+    """Change a profile."""
+    return await profiles.update(session, command)
+
+
+async def upsert_profile(session: AsyncSession, command: UpsertProfile) -> ProfileView:
+    """Insert or change a profile."""
+    return await profiles.upsert(session, command)
+
+
+async def delete_profile(session: AsyncSession, command: DeleteProfile) -> bool:
+    """Delete a profile."""
+    return await profiles.delete(session, command)
+
+
+async def get_profile(session: AsyncSession, command: GetProfile) -> ProfileView | None:
+    """Read a profile."""
+    return await profiles.get(session, command)
+
+
+async def list_profiles(session: AsyncSession, command: ListProfiles) -> Page[ProfileView]:
+    """Read a page of profiles."""
+    return await profiles.page(session, command)
+
+
+async def count_profiles(session: AsyncSession, _command: CountProfiles) -> int:
+    """Count the profiles."""
+    return await profiles.count(session)

@@ -1,0 +1,74 @@
+"""How the commands about users are carried out."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from producers.commands import (
+    CountUsers,
+    CreateUser,
+    CreateUsers,
+    DeleteUser,
+    GetUser,
+    ListUsers,
+    Page,
+    UpdateUser,
+    UpsertUser,
+    UserView,
+)
+
+from ..models import Post, Profile, User
+from .post import posts
+from .profile import profiles
+from .verbs import Verbs
+
+users = Verbs(User, UserView)
+
+
+async def create_user(session: AsyncSession, command: CreateUser) -> UserView:
+    """Insert a user; posts and profile that come with it go in through the relationships."""
+    if not command.posts and command.profile is None:
+        return await users.create(session, command)
+    user = User(
+        **users.values(command),
+        posts=[Post(**posts.values(post)) for post in command.posts],
+        profile=Profile(**profiles.values(command.profile)) if command.profile else None,
+    )
+    session.add(user)
+    await session.flush()
+    view = users.shape.of_object(user, [name for name in ("posts", "profile") if getattr(command, name)])
+    session.expunge(user)  # the other verbs go past the session's objects, so this one would grow stale
+    return view
+
+
+async def create_users(session: AsyncSession, command: CreateUsers) -> list[UserView]:
+    """Insert users."""
+    return await users.create_many(session, command.rows)
+
+
+async def update_user(session: AsyncSession, command: UpdateUser) -> UserView | None:
+    """Change a user."""
+    return await users.update(session, command)
+
+
+async def upsert_user(session: AsyncSession, command: UpsertUser) -> UserView:
+    """Insert or change a user."""
+    return await users.upsert(session, command)
+
+
+async def delete_user(session: AsyncSession, command: DeleteUser) -> bool:
+    """Delete a user; posts, profile and likes go along."""
+    return await users.delete(session, command)
+
+
+async def get_user(session: AsyncSession, command: GetUser) -> UserView | None:
+    """Read a user."""
+    return await users.get(session, command)
+
+
+async def list_users(session: AsyncSession, command: ListUsers) -> Page[UserView]:
+    """Read a page of users."""
+    return await users.page(session, command)
+
+
+async def count_users(session: AsyncSession, _command: CountUsers) -> int:
+    """Count the users."""
+    return await users.count(session)

@@ -1,0 +1,109 @@
+"""What a worker needs before it can work, each with the way to mend it; and who is at work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from producers.errors import CommandError
+from producers.wire import Keys
+
+from .migrate import pending
+from .retry import sqlstate_of
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from .app import App
+
+OLDEST_REDIS = (7, 0)
+
+
+class Check(NamedTuple):
+    """One thing that was looked at; `problem` is empty where it is well."""
+
+    name: str
+    problem: str
+    mend: str = ""
+
+
+class NotReady(CommandError):
+    """The worker cannot start."""
+
+    code = "not_ready"
+
+
+async def ensure_ready(app: App, redis: Redis) -> None:
+    """Raise NotReady, with what to do, at the first check that fails."""
+    async for check in checks(app, redis):
+        if check.problem:
+            raise NotReady(f"{check.name}: {check.problem}; {check.mend}")
+
+
+async def checks(app: App, redis: Redis) -> AsyncIterator[Check]:
+    """Look at Redis, the database and the migrations, in the order in which they depend on each other."""
+    server = await _redis_info(redis)
+    if isinstance(server, str):
+        yield Check("redis", server, "start it, or set REDIS_URL")
+    else:
+        yield _redis_version(server)
+        yield _redis_policy(server)
+    problem = await _database_problem(app)
+    yield Check("database", problem, "start it, or set DATABASE_URL")
+    if not problem:
+        waiting = await pending(app.engine, schema=app.options.db_schema, also=app.migrations)
+        yield Check("migrations", f"not applied: {', '.join(waiting)}" if waiting else "", "run `python -m worker migrate`")
+
+
+async def workers(redis: Redis, keys: Keys) -> list[dict[str, Any]]:
+    """The worker processes that gave a sign of life within the last quarter of a minute."""
+    names = [name async for name in redis.scan_iter(match=_escaped(keys.worker("")) + "*", count=1000)]
+    values = await redis.mget(names) if names else []
+    return sorted((json.loads(value) for value in values if value is not None), key=lambda found: str(found["name"]))
+
+
+def _escaped(pattern: str) -> str:
+    return "".join(f"\\{character}" if character in "*?[]\\" else character for character in pattern)
+
+
+async def _redis_info(redis: Redis) -> dict[str, Any] | str:
+    try:
+        return {**await redis.info("server"), **await redis.info("memory")}
+    except (RedisError, OSError) as error:
+        return f"does not answer ({type(error).__name__})"
+
+
+def _redis_version(server: dict[str, Any]) -> Check:
+    version = str(server.get("redis_version", ""))
+    old = tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS
+    return Check("redis version", f"{version} is too old" if old else "", "use Redis 7.0 or later")
+
+
+def _redis_policy(server: dict[str, Any]) -> Check:
+    policy = str(server.get("maxmemory_policy", "noeviction"))
+    problem = "" if policy == "noeviction" else f"maxmemory-policy is {policy}: when memory runs short Redis would delete commands"
+    return Check("redis eviction", problem, "run `redis-cli config set maxmemory-policy noeviction` and put it into redis.conf")
+
+
+async def _database_problem(app: App) -> str:
+    try:
+        async with asyncio.timeout(app.options.commit_timeout), app.engine.connect() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        return f"cannot connect ({_reason(error)})"
+    except Exception as error:
+        if sqlstate_of(error) is None:
+            raise
+        return f"cannot connect ({_reason(error)})"
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    state = sqlstate_of(error)
+    name = type(getattr(error, "orig", None) or error).__name__
+    return f"{name}, SQLSTATE {state}" if state else name

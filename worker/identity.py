@@ -1,0 +1,24 @@
+"""The package name `worker` is a common one: make sure that the `worker` we are is the only one about."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import PathFinder
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+DISTRIBUTION = "crud-worker"
+
+
+def foreign_worker() -> str | None:
+    """Say which other package called `worker` Python would find as well; None where there is none."""
+    for distribution in packages_distributions().get("worker", []):
+        if distribution.lower().replace("_", "-") != DISTRIBUTION:
+            return f"the installed distribution {distribution!r} has a package `worker` too; uninstall one of the two"
+    ours = Path(__file__).resolve().parent
+    for folder in dict.fromkeys(["", *sys.path]):
+        spec = PathFinder.find_spec("worker", [folder or str(Path.cwd())])
+        # A plain folder, without __init__.py, has no origin, and an installed package goes before it.
+        if spec is not None and spec.origin is not None and Path(spec.origin).resolve().parent != ours:
+            return f"{spec.origin} is a package `worker` too; rename it, or put it inside a package of yours"
+    return None

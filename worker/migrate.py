@@ -1,0 +1,117 @@
+"""Bring the database up to date: the worker's own tables, and those of a domain that wants it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.schema import CreateSchema
+
+# Any number will do that no other program takes: "crudwork" in ASCII.
+_ADVISORY_LOCK = 0x63727564776F726B
+
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """A folder of Alembic's, and the table where it writes how far it ran.
+
+    Its env.py takes the connection from `context.config.attributes["connection"]` where there is one.
+    """
+
+    location: Path
+    version_table: str = "alembic_version"
+    schema: str | None = None
+
+    def config(self, connection: Connection) -> Config:
+        """Alembic's settings, without an alembic.ini and so without its logging."""
+        config = Config()
+        config.set_main_option("script_location", str(self.location).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        config.attributes["version_table"] = self.version_table
+        config.attributes["schema"] = self.schema
+        return config
+
+
+def own(schema: str | None = None) -> Migrations:
+    """Return the migrations of the worker's own tables, in `schema` (the setting WORKER_SCHEMA)."""
+    return Migrations(Path(__file__).parent / "migrations", "worker_alembic_version", schema)
+
+
+async def migrate(
+    engine: AsyncEngine, *, schema: str | None = None, also: Sequence[Migrations] = ()
+) -> list[str]:
+    """Bring the worker's own tables and those of `also` to their newest revision; return what was run.
+
+    One transaction: all of it or nothing. Two at once are harmless: the second waits, then finds nothing to
+    do. Alembic keeps its state in globals, so one process migrates one database at a time.
+    """
+
+    def upgrade(connection: Connection) -> list[str]:
+        _lock(connection)
+        if schema is not None and not inspect(connection).has_schema(schema):
+            connection.execute(CreateSchema(schema))
+        ran = _pending(connection, [own(schema), *also])
+        for migrations in (own(schema), *also):
+            command.upgrade(migrations.config(connection), "heads")
+        return ran
+
+    async with engine.begin() as connection:
+        return await connection.run_sync(upgrade)
+
+
+async def pending(
+    engine: AsyncEngine, *, schema: str | None = None, also: Sequence[Migrations] = ()
+) -> list[str]:
+    """Name what `migrate` would run, in its order, as "version table: revision (what it does)".
+
+    A revision that this code does not know was left by newer code: for this code nothing is pending.
+    """
+    async with engine.connect() as connection:
+        return await connection.run_sync(_pending, [own(schema), *also])
+
+
+async def downgrade(
+    engine: AsyncEngine, *, schema: str | None = None, also: Sequence[Migrations] = ()
+) -> None:
+    """Take back all that `migrate` did, and the data with it; the schema and the version tables stay."""
+
+    def take_back(connection: Connection) -> None:
+        _lock(connection)
+        for migrations in (*reversed(also), own(schema)):
+            command.downgrade(migrations.config(connection), "base")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(take_back)
+
+
+def _lock(connection: Connection) -> None:
+    """Wait for the turn of this transaction, without the limits that a worker's statements may have."""
+    if connection.dialect.name == "postgresql":
+        for limit in ("lock_timeout", "statement_timeout"):
+            connection.execute(text(f"SET LOCAL {limit} = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+
+
+def _pending(connection: Connection, wanted: Sequence[Migrations]) -> list[str]:
+    return [
+        f"{migrations.version_table}: {step}"
+        for migrations in wanted
+        for step in _steps(connection, migrations)
+    ]
+
+
+def _steps(connection: Connection, migrations: Migrations) -> list[str]:
+    """Read without env.py, which is there to change things."""
+    names = {"version_table": migrations.version_table, "version_table_schema": migrations.schema}
+    applied = MigrationContext.configure(connection, opts=names).get_current_heads()
+    scripts = ScriptDirectory.from_config(migrations.config(connection))
+    known = {script.revision for script in scripts.walk_revisions()}
+    if not known.issuperset(applied):
+        return []
+    steps = scripts.iterate_revisions("heads", applied or "base")
+    return [f"{script.revision} ({script.doc.rstrip('.')})" for script in reversed(list(steps))]

@@ -1,0 +1,1 @@
+"""The migrations of the worker's own tables, and of nothing else."""

@@ -1,0 +1,82 @@
+"""Users, posts, profiles and likes."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0001"
+down_revision: str | None = None
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("username", sa.String(50), nullable=True),
+        sa.Column("email", sa.String(255), nullable=True),
+        sa.Column("name", sa.String(255), nullable=True),
+        sa.Column("age", sa.Integer(), nullable=True),
+        sa.Column("hashed_password", sa.String(255), nullable=True),
+        sa.Column("is_active", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.CheckConstraint(
+            "username IS NOT NULL OR email IS NOT NULL OR name IS NOT NULL", name=op.f("ck_users_named")
+        ),
+        sa.CheckConstraint("length(username) >= 1", name=op.f("ck_users_username")),
+        sa.CheckConstraint("age BETWEEN 0 AND 150", name=op.f("ck_users_age")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("username", name=op.f("uq_users_username")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+    op.create_table(
+        "posts",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("title", sa.String(200), nullable=False),
+        sa.Column("content", sa.Text(), server_default="", nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.CheckConstraint("length(title) >= 1", name=op.f("ck_posts_title")),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_posts_user_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_posts")),
+    )
+    op.create_index(op.f("ix_posts_user_id"), "posts", ["user_id"])
+    op.create_table(
+        "profiles",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("bio", sa.Text(), nullable=True),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_profiles_user_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_profiles")),
+        sa.UniqueConstraint("user_id", name=op.f("uq_profiles_user_id")),
+    )
+    op.create_table(
+        "likes",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("post_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_likes_user_id_users"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["post_id"], ["posts.id"], name=op.f("fk_likes_post_id_posts"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", "post_id", name=op.f("pk_likes")),
+    )
+    op.create_index(op.f("ix_likes_post_id"), "likes", ["post_id"])
+
+
+def downgrade() -> None:
+    """Take back."""
+    for table in ("likes", "profiles", "posts", "users"):
+        op.drop_table(table)

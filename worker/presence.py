@@ -1,0 +1,78 @@
+"""The sign of life of a worker process: a key in Redis that says who it is and what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from .logs import log
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from producers.wire import Keys
+
+_EVERY = 5
+_TTL = 15
+
+
+class Presence:
+    """Tells Redis every few seconds that this process is there; counts what it runs."""
+
+    def __init__(self, redis: Redis, keys: Keys, slots: int) -> None:
+        self.redis, self.slots = redis, slots
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.key = keys.worker(self.name)
+        self.stopping = False
+        self.active = 0
+        self.finished = 0
+        self._started = time.time()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count a command as running."""
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._task = asyncio.create_task(self._tell_on())
+
+    async def stop(self) -> None:
+        """Stop telling, and say that the process is gone."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        with suppress(RedisError, OSError):
+            await self.redis.delete(self.key)
+
+    async def _tell_on(self) -> None:
+        while True:
+            try:
+                await self.redis.set(self.key, json.dumps(self._state()), ex=_TTL)
+            except (RedisError, OSError) as error:
+                log.warning("worker.redis_away", error=type(error).__name__)
+            await asyncio.sleep(_EVERY)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "slots": self.slots,
+            "running": self.active,
+            "finished": self.finished,
+            "started_at": round(self._started),
+            "stopping": self.stopping,
+        }

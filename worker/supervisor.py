@@ -1,0 +1,76 @@
+"""Several worker processes under one: started, restarted with growing pauses, and stopped by one signal."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .logs import log
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_HEALTHY_AFTER = 60.0
+
+
+@dataclass(slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    started: float = field(default_factory=time.monotonic)
+    failures: int = 0
+    restart_at: float | None = None
+
+
+class Supervisor:
+    """Runs `command` in `processes` processes. One that fails is started again, unless this is a burst."""
+
+    def __init__(self, command: Sequence[str], processes: int, *, restart: bool = True) -> None:
+        self.command, self.restart = list(command), restart
+        self.stopping = False
+        self.failed = False
+        self.children: list[_Child] = []
+        self.count = processes
+
+    def run(self) -> int:
+        """Run until all processes have ended; return the exit code: 0 unless one failed for good."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self.children = [_Child(self._spawn()) for _ in range(self.count)]
+            while self.children:
+                self.children = [child for child in self.children if self._keep(child)]
+                time.sleep(0.05)
+        finally:
+            for child in self.children:
+                child.process.kill()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return 1 if self.failed else 0
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # A session of its own: Ctrl-C reaches the children through us, once, and not from the terminal as well.
+        return subprocess.Popen(self.command, start_new_session=True)  # noqa: S603  # our own command line
+
+    def _stop(self, number: int, _frame: object) -> None:
+        self.stopping = True
+        for child in self.children:
+            if child.process.poll() is None:
+                child.process.send_signal(number)
+
+    def _keep(self, child: _Child) -> bool:
+        """Look after one process; False where it is done with."""
+        code = child.process.poll()
+        if code is None:
+            return True
+        if self.stopping or code == 0 or not self.restart:
+            self.failed = self.failed or (code != 0 and not self.stopping)
+            return False
+        if child.restart_at is None:
+            lived = time.monotonic() - child.started
+            child.failures = 1 if lived > _HEALTHY_AFTER else child.failures + 1
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (child.failures - 1))
+            child.restart_at = time.monotonic() + pause
+            log.warning("worker.restarted", ended_pid=child.process.pid, exit_code=code, again_in=pause)
+        elif time.monotonic() >= child.restart_at:
+            child.process, child.started, child.restart_at = self._spawn(), time.monotonic(), None
+        return True

@@ -1,0 +1,52 @@
+"""Run one command through the real executor, without Redis: for the tests of your own domain."""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from producers.commands import Command
+from producers.wire import Answer, Envelope, command_uuid
+
+from . import executor
+from .app import App
+from .delivery import Delivery, Failures, Later
+
+R = TypeVar("R")
+
+
+async def execute(app: App, command: Command[R], *, command_id: UUID | str | None = None) -> R:
+    """Carry `command` out in one transaction of `app`'s and return its result, or raise its error.
+
+    Database and tables are real: `python -m worker migrate` goes before. What a worker would run again
+    later is raised as RuntimeError.
+    """
+    given = None if command_id is None else command_uuid(command_id)
+    command = command.identified(given)
+    answer = await deliver(app, Envelope.of(command, given or uuid7()))
+    if isinstance(answer, Later):
+        message = f"{command.kind} would be run again in {answer.delay:.1f} s; the log says why"
+        raise RuntimeError(message)
+    return result_of(answer, command)
+
+
+async def deliver(app: App, envelope: Envelope, *, first: bool = False) -> Answer | Later:
+    """Deliver an envelope to the executor; failures are counted for this delivery alone."""
+    counts: dict[str, int] = {}
+
+    async def count(reason: str) -> Failures:
+        counts[reason] = counts.get(reason, 0) + 1
+        return Failures(counts[reason], 0)
+
+    body = envelope.encode().encode()
+    return await executor.execute(
+        app, Delivery(envelope.id, app.queue.name, body, envelope, count, first=first)
+    )
+
+
+def result_of(answer: Answer, command: Command[R]) -> R:
+    """Parse the result, or raise the error that the answer stands for."""
+    answer.raise_error(UUID(int=0))
+    return cast("R", command.parse_result(answer.result))

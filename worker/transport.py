@@ -1,0 +1,216 @@
+"""Between arq and the executor: the one arq function, and what it says to Redis.
+
+arq 0.28 is the transport and no more. What it would do to a job by itself (end it at the first exception,
+expire it, give up after so many tries, end what it cannot read) is out of the way: the deserializer never
+raises, `execute` raises nothing but RetryJob, job keys have no time to live, attempts are counted here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from arq.connections import ArqRedis, RedisSettings
+from arq.worker import RetryJob, func
+
+from producers.connection import connect
+from producers.wire import Answer, Envelope, Keys, command_uuid
+
+from . import executor
+from .delivery import Delivery, Failures, Later
+from .logs import log
+from .presence import Presence
+
+if TYPE_CHECKING:
+    from .app import App
+
+_LARGE = 64 * 1024
+_LARGE_RESULT_TTL = 60
+_NEVER = 2**31 - 1
+"""arq's max_tries: attempts are counted by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came out of Redis. It is an argument of an arq job, and arq logs those: hence the short repr."""
+
+    body: bytes = field(repr=False)
+    envelope: Envelope | None
+    stamp: dict[str, Any] = field(default_factory=dict, repr=False)
+    problem: str = field(default="", repr=False)
+
+
+def deserialize(raw: bytes) -> dict[str, Any]:
+    """Read the bytes of a job; never raise, since arq ends a job that it cannot read."""
+    problem = "not JSON"
+    try:
+        job = json.loads(raw)
+        if "s" in job:  # a result of arq's own
+            return dict(job)
+        problem = f"{job['f']!r} is not a function of this worker"
+        if job["f"] == "execute":
+            problem = "no envelope in it"
+            envelope, stamp = job["a"]
+            received = Received(raw, Envelope.decode(envelope), stamp)
+            return {"t": None, "f": "execute", "a": (received,), "k": {}, "et": int(stamp["accepted"])}
+    except ValueError as error:
+        problem = str(error) if problem == "no envelope in it" else problem
+    except (KeyError, TypeError):
+        pass
+    received = Received(raw, None, problem=problem)
+    return {"t": None, "f": "execute", "a": (received,), "k": {}, "et": round(time.time() * 1000)}
+
+
+def serialize(value: dict[str, Any]) -> bytes:
+    """Write a job or result of arq's own as JSON; an exception as its class's name."""
+    return json.dumps(value, default=lambda other: type(other).__name__).encode()
+
+
+class Transport:
+    """What one worker process says to Redis about the jobs it runs."""
+
+    def __init__(self, app: App, redis: ArqRedis) -> None:
+        self.app, self.redis, self.keys = app, redis, Keys(app.queue.name)
+        here = Path(__file__)
+        self._count, self._reschedule, self._deposit = (
+            redis.register_script(here.with_name(f"{name}.lua").read_text())
+            for name in ("count_failure", "reschedule", "deposit")
+        )
+
+    async def delivery(self, job_id: str, received: Received, *, first: bool) -> Delivery:
+        """Say what was delivered."""
+        envelope, stamp = received.envelope, received.stamp
+        accepted, deadline = stamp.get("accepted"), stamp.get("deadline")
+        return Delivery(
+            command_id=envelope.id if envelope else self._id_of(job_id),
+            queue=self.keys.queue,
+            body=received.body,
+            envelope=envelope,
+            problem=received.problem,
+            first=first,
+            expired=deadline is not None and await self._now() > deadline,
+            accepted_at=datetime.fromtimestamp(accepted / 1000, UTC) if accepted else None,
+            count=lambda reason: self.count(job_id, reason),
+        )
+
+    async def count(self, job_id: str, reason: str) -> Failures:
+        """Count a failure for good."""
+        count, age = await self._count(keys=[self.keys.failures(job_id)], args=[reason, os.urandom(8).hex()])
+        return Failures(count, age / 1000)
+
+    async def reschedule(self, job_id: str, delay: float) -> None:
+        """Make a job due again after `delay` seconds."""
+        await self._reschedule(keys=[self.keys.queue], args=[job_id, round(delay * 1000)])
+
+    async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> None:
+        """Leave the answer where its producer waits for it."""
+        encoded, queue = answer.encode(), self.app.queue
+        ttl = queue.result_ttl if len(encoded) <= _LARGE else min(queue.result_ttl, _LARGE_RESULT_TTL)
+        at = delivery.command_id
+        await self._deposit(
+            keys=[self.keys.mark(at), self.keys.result(at), self.keys.failures(job_id)],
+            args=[encoded, delivery.generation, round(ttl * 1000), round(queue.mark_ttl * 1000)],
+        )
+
+    async def _now(self) -> float:
+        seconds, micros = await self.redis.time()
+        return float(seconds * 1000 + micros / 1000)
+
+    def _id_of(self, job_id: str) -> UUID:
+        return command_uuid(job_id.removeprefix(f"{self.keys.queue}:"))
+
+
+async def execute(ctx: dict[str, Any], received: Received) -> None:
+    """Run one job: deliver it to the executor, then settle what came of it."""
+    transport: Transport = ctx["transport"]
+    presence: Presence = ctx["presence"]
+    job_id: str = ctx["job_id"]
+    if presence.stopping:
+        raise RetryJob  # arq starts the rest of the batch in hand even after SIGTERM: hand it back untouched
+    started = time.monotonic()
+    with presence.running():
+        try:
+            delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
+            outcome = await executor.execute(transport.app, delivery)
+            if isinstance(outcome, Later):
+                await transport.reschedule(job_id, outcome.delay)
+            else:
+                await transport.deposit(job_id, delivery, outcome)
+        except BaseException as error:
+            # arq's own timeout ends a job that raises anything else; cancelled or cut off from Redis, it runs again.
+            log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
+            raise RetryJob from error
+    if isinstance(outcome, Later):
+        raise RetryJob
+    presence.finished += 1
+    spent = round((time.monotonic() - started) * 1000)
+    log.info("command.ended", **executor.about(delivery), ending=outcome.ending.value, code=_code(outcome), ms=spent)
+
+
+def _code(answer: Answer) -> str | None:
+    return None if answer.error is None else str(answer.error.get("code"))
+
+
+def worker_settings(app: App) -> type:
+    """Make the class that the `arq` command takes: every setting stands in its own namespace, where arq looks."""
+    options, queue = app.options, app.queue
+    # The longest that `execute` can take by its own limits, and then some: arq's timeout is a last resort.
+    longest = options.job_timeout + 6 * options.commit_timeout
+
+    async def on_startup(ctx: dict[str, Any]) -> None:
+        await start(app, ctx)
+
+    async def on_shutdown(ctx: dict[str, Any]) -> None:
+        await stop(app, ctx)
+
+    settings = {
+        "functions": [func(execute, name="execute", max_tries=_NEVER, keep_result=0, timeout=longest)],
+        "queue_name": queue.name,
+        "redis_settings": RedisSettings.from_dsn(queue.redis_url),
+        "redis_pool": redis_pool(app),
+        "job_deserializer": deserialize,
+        "job_serializer": serialize,
+        "on_startup": on_startup,
+        "on_shutdown": on_shutdown,
+        "max_jobs": app.slots,
+        "job_completion_wait": options.shutdown_timeout,
+        "poll_delay": options.poll_delay,
+        "job_timeout": longest,
+        "keep_result": 0,
+        "allow_abort_jobs": False,
+        "log_results": False,
+    }
+    return type("WorkerSettings", (), settings)
+
+
+def redis_pool(app: App) -> ArqRedis:
+    """Connections that time out and try again, which arq's own do not."""
+    pool = connect(app.queue, ArqRedis)
+    pool.job_serializer, pool.job_deserializer = serialize, deserialize
+    pool.default_queue_name = app.queue.name
+    return pool
+
+
+async def start(app: App, ctx: dict[str, Any]) -> None:
+    """Check that this process can do its work, then say that it is there."""
+    from .health import ensure_ready  # noqa: PLC0415  # a script that only sends needs none of it
+
+    await ensure_ready(app, ctx["redis"])
+    ctx["transport"] = Transport(app, ctx["redis"])
+    ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
+    ctx["presence"].start()
+    log.info("worker.started", queue=app.queue.name, slots=app.slots, kinds=len(app.registry))
+
+
+async def stop(app: App, ctx: dict[str, Any]) -> None:
+    """Take the sign of life down and close the engine."""
+    if "presence" in ctx:
+        await ctx["presence"].stop()
+        log.info("worker.stopped", finished=ctx["presence"].finished)
+    await app.close()
