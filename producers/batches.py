@@ -55,9 +55,12 @@ class Batches:
         self._producer, self._path, self._on_error, self._wait = producer, path, on_error, wait
         self._report = report or (lambda _: None)
         most = producer.settings.max
-        self._size = _BATCH if most is None else min(_BATCH, max(1, most // 2))  # a batch must fit in the queue
+        self._size = (
+            _BATCH if most is None else min(_BATCH, max(1, most // 2))
+        )  # a batch must fit in the queue
         self._batch: list[Sending] = []
         self._outstanding: deque[list[tuple[int, Receipt[Any]]]] = deque()
+        self._report(self.loaded)
 
     def refuse(self, line: int, reason: str) -> None:
         """Count a bad row; raise BadRow where it is to stop the load."""
@@ -102,14 +105,14 @@ class Batches:
             except CommandConflict as error:
                 return error.accepted
             except QueueFull as error:
-                self.loaded.note = f"waiting {pause:g} s: {error}"
+                self.loaded.note = f"{error.code.replace('_', ' ')}: waiting {pause:g} s"
                 self._report(self.loaded)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 self.loaded.note = ""
 
     def _take(self, batch: Sequence[Sending], receipts: Sequence[Receipt[Any]]) -> None:
-        """Count what was accepted; a row without a receipt is in conflict with an earlier one of the same id."""
+        """Count what was accepted; a row without a receipt is in conflict with one of the same id."""
         left = deque(receipts)
         outstanding = []
         for sending in batch:
@@ -140,7 +143,8 @@ class Batches:
     async def _read(self, batch: Iterator[tuple[int, Receipt[Any]]]) -> None:
         for line, receipt in batch:
             try:
-                await receipt.result()
+                answer = await self._producer.answer(receipt.command_id, None)
+                answer.raise_error(receipt.command_id)
             except (CommandRejected, CommandConflict) as error:
                 self.loaded.add(line, "rejected", str(error))
             except (CommandDead, CommandParked) as error:

@@ -41,7 +41,7 @@ class BlockingReceipt(Generic[R]):
         return self._receipt.command
 
     def result(self, timeout: float | None = None) -> R:
-        """Wait at most `timeout` seconds for the result, or for ever; the errors are those of Receipt.result."""
+        """Wait at most `timeout` seconds for the result, or for ever; errors as of Receipt.result."""
         return self._producer.run(self._receipt.result(timeout))
 
 
@@ -54,8 +54,8 @@ class BlockingProducer:
     def __init__(
         self, url: str | None = None, *, queue: str | None = None, settings: QueueSettings | None = None
     ) -> None:
+        self._producer = Producer(url, queue=queue, settings=settings)  # before the loop: it may raise
         self._loop = asyncio.new_event_loop()
-        self._producer = Producer(url, queue=queue, settings=settings)
         self._thread = threading.Thread(target=self._loop.run_forever, name="blocking-producer", daemon=True)
         self._thread.start()
 
@@ -110,6 +110,8 @@ class BlockingProducer:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
-        except BaseException:  # a KeyboardInterrupt in the waiting thread must not leave it waiting in the loop
+        except (
+            BaseException
+        ):  # a KeyboardInterrupt in the waiting thread must not leave it waiting in the loop
             future.cancel()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -79,7 +80,7 @@ class _Sending:
 class Producer:
     """Sends commands to the queue; use it with `async with`, and share one between tasks.
 
-    `url` is $REDIS_URL by default and `queue` $QUEUE_NAME; a `redis` client of your own is used but not closed.
+    `url` is $REDIS_URL by default, `queue` $QUEUE_NAME; a `redis` client of your own is used, not closed.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Producer:
     async def close(self) -> None:
         """Close the connections that this producer opened."""
         if self._owns_redis:
-            await self.redis.aclose()  # type: ignore[attr-defined]  # missing from the stubs
+            await self.redis.aclose()
 
     async def send(
         self,
@@ -120,8 +121,9 @@ class Producer:
     ) -> Receipt[R]:
         """Hand one command to the queue.
 
-        `command_id`: send the same id again and the command still runs once. `delay` (seconds) or `at` (an aware
-        time) is when it is due by Redis's clock; past `deadline` (seconds from now, or a time) it is not begun.
+        `command_id`: send the same id again and the command still runs once. `delay` (seconds) or `at` (an
+        aware time) is when it is due by Redis's clock; past `deadline` (seconds from now, or a time) it is
+        not begun.
 
         Raises CommandConflict, PayloadTooLarge, QueueFull, QueueUnavailable.
         """
@@ -132,8 +134,10 @@ class Producer:
             message = "ordering keys need the engine, which this version does not have yet"
             raise NotImplementedError(message)
         sending = self._prepare(command, command_id)
-        due = "+0" if delay is None and at is None else _moment(at if at is not None else delay, "at")
-        sending = replace(sending, due=due, deadline="" if deadline is None else _moment(deadline, "deadline"))
+        due = _moment(delay or 0, "delay") if at is None else _moment(at, "at")
+        sending = replace(
+            sending, due=due, deadline="" if deadline is None else _moment(deadline, "deadline")
+        )
         [receipt] = await self._submit([sending])
         return cast("Receipt[R]", receipt)
 
@@ -142,10 +146,12 @@ class Producer:
     ) -> list[Receipt[R]]:
         """Hand many commands to the queue, a thousand in one round trip.
 
-        A full queue or a lost Redis refuses a thousand whole, a conflict only the commands in conflict; either ends
-        the call. What was accepted until then stands in the error's `accepted`.
+        A full queue or a lost Redis refuses a thousand whole, a conflict only the commands in conflict;
+        either ends the call. What was accepted until then stands in the error's `accepted`.
         """
-        pairs = ((c, None) for c in commands) if command_ids is None else zip(commands, command_ids, strict=True)
+        pairs = (
+            ((c, None) for c in commands) if command_ids is None else zip(commands, command_ids, strict=True)
+        )
         receipts: list[Receipt[Any]] = []
         while batch := [self._prepare(command, command_id) for command, command_id in islice(pairs, _BATCH)]:
             try:
@@ -162,7 +168,9 @@ class Producer:
     async def resend(self, command: Command[Any], command_id: UUID, generation: int) -> None:
         """Replay a failed command: a higher generation goes before what was marked and answered."""
         envelope = Envelope.of(command, command_id, generation)
-        await self._submit([_Sending(command, command_id, envelope.encode(), envelope.fingerprint, generation)])
+        await self._submit(
+            [_Sending(command, command_id, envelope.encode(), envelope.fingerprint, generation)]
+        )
 
     async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
         """Wait for the answer of the worker, whatever it says."""
@@ -209,7 +217,9 @@ class Producer:
             error.command_id = only
             raise
         if reply == b"full":
-            message = f"{self.settings.max} commands wait already (QUEUE_MAX); nothing of this call was accepted"
+            message = (
+                f"{self.settings.max} commands wait already (QUEUE_MAX); nothing of this call was accepted"
+            )
             raise QueueFull(message, command_id=only)
         return self._receipts(batch, [word.decode() for word in reply])
 
@@ -228,7 +238,7 @@ class Producer:
         return receipts
 
     async def _check_memory(self) -> None:
-        """Refuse to fill Redis to the brim: a worker needs room to finish what is there. Asked once a second."""
+        """Refuse to fill Redis to the brim: workers need room to finish. Asked once a second."""
         if time.monotonic() - self._memory_checked < 1:
             return
         try:
@@ -237,7 +247,9 @@ class Producer:
             memory = {}
         most, used = memory.get("maxmemory", 0), memory.get("used_memory", 0)
         if most and used > most * (1 - self.settings.headroom):
-            message = f"Redis uses {used} of {most} bytes; QUEUE_HEADROOM keeps {self.settings.headroom:.0%} free"
+            message = (
+                f"Redis uses {used} of {most} bytes; QUEUE_HEADROOM keeps {self.settings.headroom:.0%} free"
+            )
             raise QueueFull(message, code="redis_full")
         self._memory_checked = time.monotonic()
 
@@ -252,7 +264,7 @@ def _moment(given: float | timedelta | datetime | None, name: str) -> str:
             return str(round(given.timestamp() * 1000))
         case timedelta():
             return _moment(given.total_seconds(), name)
-        case int() | float() if given >= 0:
+        case int() | float() if 0 <= given < math.inf:
             return f"+{round(given * 1000)}"
         case _:
             message = f"{name} must be a number of seconds (0 or more), a timedelta or an aware datetime"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,7 +46,7 @@ async def understood() -> AsyncIterator[None]:
     except redis.exceptions.AuthenticationError:
         message = "Redis refuses the user or password in REDIS_URL"
         raise QueueUnavailable(message) from None
-    except (*_LOST, OSError, asyncio.TimeoutError) as error:
+    except (*_LOST, OSError, TimeoutError) as error:
         raise QueueUnavailable from error
     except redis.exceptions.ResponseError as error:
         if "maxmemory" in str(error):

@@ -45,7 +45,7 @@ end
 
 for _, i in ipairs(accepted) do
   local key, arg = 4 * i - 2, 8 * i - 6
-  local due = at(ARGV[arg + 5], now)
+  local due = math.max(1, at(ARGV[arg + 5], now)) -- arq takes a score of 0 for none, and would never run it
   local deadline = at(ARGV[arg + 6], now)
   local stamp = string.format('{"accepted":%.0f,"due":%.0f,"deadline":%s}', now, due,
     deadline and string.format('%.0f', deadline) or 'null')

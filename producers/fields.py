@@ -76,11 +76,16 @@ class Fields(Mapping[str, Field]):
     def __len__(self) -> int:
         return len(self._fields)
 
+    def unknown(self, name: str) -> str:
+        """Say that there is no such field, and which was probably meant."""
+        return (
+            f"field {nearest(name, sorted(self))}" if self else f"field {name!r} is unknown; there are none"
+        )
+
     def check(self, name: str) -> None:
-        """Raise ValueError, with the nearest name, where there is no such field."""
-        if name not in self._fields:
-            hint = nearest(name, sorted(self)) if self else f"{name!r} is unknown; there are none"
-            raise ValueError(f"field {hint}")
+        """Raise ValueError where there is no such field."""
+        if name not in self:
+            raise ValueError(self.unknown(name))
 
     def command(self, data: dict[str, Any]) -> Command[Any]:
         """Make the command; raise ValueError with what is wrong with which field, without its value."""
@@ -105,7 +110,9 @@ def _field(name: str, schema: dict[str, Any], definitions: dict[str, Any], *, re
     if types & {"array", "object"}:
         label = "JSON"
     else:
-        label = "|".join(sorted({str(part.get("format", part.get("type", "any"))) for part in parts} - {"null"}))
+        label = "|".join(
+            sorted({str(part.get("format", part.get("type", "any"))) for part in parts} - {"null"})
+        )
     description = next((part["description"] for part in (schema, *parts) if "description" in part), "")
     return Field(name, types, label.upper(), description, required)
 

@@ -31,10 +31,10 @@ async def load(
 ) -> Loaded:
     """Send each row of a CSV (its header names the fields) or JSON Lines file as one `command`.
 
-    A row's command id derives from its content, or from its value in the column `key`: of a file that is loaded
-    again only what is new is added. A bad row raises BadRow, once the rows before it are sent, or is skipped.
-    A full queue is waited for and, with `wait`, so is every result; `report` is told of each step. `registry`
-    makes the commands inside an Atomic.
+    A row's command id derives from its content, or from its value in the column `key`: of a file that is
+    loaded again only what is new is added. A bad row raises BadRow, once the rows before it are sent, or is
+    skipped. A full queue is waited for and, with `wait`, so is every result; `report` is told of each step.
+    `registry` makes the commands inside an Atomic.
 
     Raises BadRow, whose `loaded` says what was sent before, QueueUnavailable and OSError.
     """

@@ -20,7 +20,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Loaded:
-    """The count of a file's rows by what became of them; `problems` lists the first twenty that came to nothing.
+    """A file's rows, counted by what became of them; `problems` lists the first twenty that came to nothing.
 
     `applied`, `rejected` and `dead` are known where the load waits for results; `unanswered` are those whose
     result was no longer kept. `rejected` also has the rows whose key was loaded before with other content.

@@ -30,7 +30,9 @@ def _redis_url(url: str) -> str:
 class Settings(BaseSettings):
     """Settings read from the environment, whose errors name the variable and never show its value."""
 
-    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True, populate_by_name=True, frozen=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", hide_input_in_errors=True, populate_by_name=True, frozen=True
+    )
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -51,7 +53,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def variable(cls, name: str) -> str:
-        """The environment variable of the field `name`."""
+        """Name the environment variable of the field `name`."""
         field = cls.model_fields.get(name)
         if field is None:
             return name.upper()
@@ -74,17 +76,28 @@ class QueueSettings(Settings):
     )
     name: str = Field(default="crud", min_length=1, max_length=100, description="The name of the queue.")
     max: int | None = Field(
-        default=None, ge=1, description="Most commands that may wait; beyond it a send raises QueueFull. No limit by default."
+        default=None,
+        ge=1,
+        description="Most commands that may wait; beyond it a send raises QueueFull. No limit by default.",
     )
     headroom: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of Redis's maxmemory that sends leave free; below it they raise QueueFull."
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of Redis's maxmemory that sends leave free; below it they raise QueueFull.",
     )
     payload_limit: int = Field(
-        default=256 * 1024, ge=1024, description="Largest command, in bytes of JSON; beyond it a send raises PayloadTooLarge."
+        default=256 * 1024,
+        ge=1024,
+        description="Largest command, in bytes of JSON; beyond it a send raises PayloadTooLarge.",
     )
     result_ttl: float = Field(default=3600, gt=0, description="Seconds that a result stays in Redis.")
     mark_ttl: float = Field(
-        default=3600, gt=0, description="Seconds after its ending that a command's id is still known to be a duplicate in Redis."
+        default=3600,
+        gt=0,
+        description="Seconds after its ending that a command's id is still known to be a duplicate in Redis.",
     )
     redis_timeout: float = Field(default=5, gt=0, description="Seconds to wait for one answer of Redis.")
-    redis_retries: int = Field(default=5, ge=0, description="How often a call to Redis is repeated, with growing pauses.")
+    redis_retries: int = Field(
+        default=5, ge=0, description="How often a call to Redis is repeated, with growing pauses."
+    )

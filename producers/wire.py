@@ -55,20 +55,25 @@ class Keys:
         return f"arq:job:{self.job_id(command_id)}"
 
     def mark(self, command_id: UUID) -> str:
-        """What was accepted under this id: fingerprint, nonce and generation."""
+        """Where we keep what was accepted under this id: fingerprint, nonce and generation."""
         return f"crud:{self.queue}:mark:{command_id}"
 
     def result(self, command_id: UUID) -> str:
-        """The answer, while it is kept."""
+        """Where the answer is, while it is kept."""
         return f"crud:{self.queue}:result:{command_id}"
 
     def failures(self, job_id: str) -> str:
-        """What has gone wrong with a job so far, counted by reason."""
+        """Where we count what has gone wrong with a job so far, by reason."""
         return f"crud:{self.queue}:failures:{job_id}"
 
     def worker(self, name: str) -> str:
-        """The sign of life of one worker process."""
+        """Where one worker process gives its sign of life."""
         return f"crud:{self.queue}:worker:{name}"
+
+    @property
+    def workers(self) -> str:
+        """Where the names of the worker processes are, scored by the time of their last sign of life."""
+        return f"crud:{self.queue}:workers"
 
 
 def command_uuid(given: UUID | str) -> UUID:
@@ -95,7 +100,9 @@ class Envelope:
     @classmethod
     def of(cls, command: Command[Any], command_id: UUID, generation: int = 0) -> Envelope:
         """Wrap a command whose ids are set."""
-        return cls(command_id, command.kind, command.version, command.fingerprint(), generation, command.to_wire())
+        return cls(
+            command_id, command.kind, command.version, command.fingerprint(), generation, command.to_wire()
+        )
 
     def encode(self) -> str:
         """Return it as compact JSON."""
@@ -119,12 +126,22 @@ class Envelope:
                 message = f"envelope format {raw['format']!r} is not {FORMAT}"
                 raise ValueError(message)
             envelope = cls(
-                UUID(raw["id"]), raw["kind"], raw["version"], raw["fingerprint"], raw["generation"], raw["payload"]
+                UUID(raw["id"]),
+                raw["kind"],
+                raw["version"],
+                raw["fingerprint"],
+                raw["generation"],
+                raw["payload"],
             )
         except (KeyError, TypeError, AttributeError) as error:
             message = f"not an envelope: {type(error).__name__} {error}"
             raise ValueError(message) from None
-        shapes = (envelope.kind, str), (envelope.version, int), (envelope.fingerprint, str), (envelope.generation, int)
+        shapes = (
+            (envelope.kind, str),
+            (envelope.version, int),
+            (envelope.fingerprint, str),
+            (envelope.generation, int),
+        )
         if not all(isinstance(value, shape) for value, shape in (*shapes, (envelope.payload, dict))):
             message = "not an envelope: a field is of the wrong type"
             raise ValueError(message)
@@ -133,7 +150,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended, as the worker tells it: a result, or an error with `code`, `message` and `field`."""
+    """How a command ended, as the worker tells it: a result, or an error (`code`, `message`, `field`)."""
 
     ending: Ending
     result: Any = field(default=None, repr=False)
@@ -155,7 +172,10 @@ class Answer:
             return
         code = str(self.error.get("code") or self.ending)
         error = _error_class(code, self.ending)(
-            str(self.error.get("message") or ""), code=code, field=self.error.get("field"), command_id=command_id
+            str(self.error.get("message") or ""),
+            code=code,
+            field=self.error.get("field"),
+            command_id=command_id,
         )
         if isinstance(error, ResultExpired):
             error.summary = self.error.get("summary")

@@ -1,11 +1,11 @@
 """A TCP proxy that misbehaves on request, to put between a client and a server."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from types import TracebackType
 from typing import Any, Self
 
 from worker.demo.loopback import HOST, free_port
@@ -38,7 +38,7 @@ class Proxy:
         self._upstream = (host, port)
         self.host = HOST
         self.port = free_port()
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._open = {way: asyncio.Event() for way in Way}
         self._watches: list[Watch] = []
         self._writers: set[asyncio.StreamWriter] = set()
@@ -50,16 +50,19 @@ class Proxy:
         """How many clients are connected."""
         return len(self._connections)
 
-    async def accept(self) -> None:
+    def accept(self) -> None:
         """Take new connections."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        if self._listener is None:
+            self._listener = socket.create_server((self.host, self.port))
+            self._listener.settimeout(0)
+            asyncio.get_running_loop().add_reader(self._listener, self._take, self._listener)
 
     def refuse(self) -> None:
         """Refuse new connections; the ones there are go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     def cut(self) -> None:
         """Close all connections at once; what was not passed on is lost."""
@@ -93,11 +96,17 @@ class Proxy:
         self._watches.append(watch)
         return watch.seen
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _take(self, listener: socket.socket) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            client, _ = listener.accept()
+            connection = asyncio.create_task(self._serve(client))
+            self._connections.add(connection)
+            connection.add_done_callback(self._connections.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        client.settimeout(0)
+        reader, writer = await asyncio.open_connection(sock=client)
         writers = {writer}
-        self._connections.add(task)
         self._writers.add(writer)
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
@@ -112,12 +121,11 @@ class Proxy:
         except Exception as error:  # noqa: BLE001 -- a test's own predicate or action; raised on leaving
             self._failures.append(error)
         finally:
-            self._connections.discard(task)
-            self._writers -= writers
             for each in writers:
                 each.close()
                 with suppress(OSError):
                     await each.wait_closed()
+            self._writers -= writers
 
     async def _both(self, *directions: Coroutine[Any, Any, None]) -> None:
         """Pass bytes both ways until one side is gone."""
@@ -143,15 +151,14 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         self.resume()
-        await self.accept()
+        self.accept()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.refuse()
-        self.cut()
         self.resume()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        while self._connections:  # one that was taken a moment ago can only be cut a moment later
+            self.cut()
+            await asyncio.wait(self._connections, timeout=0.05)
         if self._failures and error is None:
             raise self._failures[0]

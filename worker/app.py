@@ -94,7 +94,9 @@ class App:
         for index, part in enumerate(command.commands):
             try:
                 results.append(await self.handlers[type(part)](session, part))
-                await session.flush()  # so that what the database refuses is refused here, where we know the index
+                await (
+                    session.flush()
+                )  # so that what the database refuses is refused here, where we know the index
             except CommandRejected as error:
                 error.field = f"commands.{index}" + (f".{error.field}" if error.field else "")
                 raise

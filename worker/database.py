@@ -1,4 +1,4 @@
-"""The database as the worker needs it: its URL, its engine, and what to do with a connection in doubt."""
+"""The database as the worker needs it: its engine, and what to do with a connection in doubt."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy import Engine, text
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
     from .settings import WorkerOptions
@@ -17,25 +22,8 @@ if TYPE_CHECKING:
 Sessions = async_sessionmaker[AsyncSession]
 
 
-def normalized_url(url: str) -> str:
-    """Return `url` for SQLAlchemy and asyncpg; raise ValueError, without the URL in it."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        message = "must look like postgresql+asyncpg://user:password@host:5432/name"
-        raise ValueError(message) from None
-    if parsed.drivername in {"postgres", "postgresql"}:
-        parsed = parsed.set(drivername="postgresql+asyncpg")
-    if parsed.drivername != "postgresql+asyncpg":
-        message = f"must start with postgresql+asyncpg:// (or postgres://), not {parsed.drivername}://"
-        raise ValueError(message)
-    if "sslmode" in parsed.query:  # asyncpg knows the same words by another name
-        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": parsed.query["sslmode"]})
-    return parsed.render_as_string(hide_password=False)
-
-
 def create_engine(options: WorkerOptions) -> AsyncEngine:
-    """Make the engine of a worker process: as many connections as slots, parameters hidden from errors and logs."""
+    """Make the engine of a process: a connection for each slot, parameters hidden from errors and logs."""
     limit = options.job_timeout + options.commit_timeout
     return create_async_engine(
         options.database_url,
@@ -63,7 +51,7 @@ def create_sessions(engine: AsyncEngine) -> Sessions:
 
 
 def engine_of(sessions: Sessions) -> AsyncEngine:
-    """The engine that a sessionmaker is bound to."""
+    """Return the engine that a sessionmaker is bound to."""
     bind = sessions.kw.get("bind")
     if isinstance(bind, AsyncEngine):
         return bind
@@ -81,28 +69,55 @@ def pool_capacity(engine: AsyncEngine) -> int | None:
 
 
 async def answers(engine: AsyncEngine, limit: float) -> bool:
-    """Probe the database on a new connection, within `limit` seconds."""
-    probe = create_async_engine(engine.url, poolclass=NullPool, connect_args={"timeout": limit})
+    """Whether a new connection, made as those of `engine` are, reaches a database that takes writes."""
+    # A pool of its own, which connects as that of the engine does: with its arguments, or its own creator.
+    probe = AsyncEngine(Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True))
     try:
         async with asyncio.timeout(limit), probe.connect() as connection:
-            await connection.exec_driver_sql("SELECT 1")
+            read_only = False
+            if engine.dialect.name == "postgresql":
+                read_only = await connection.scalar(text("SHOW transaction_read_only")) == "on"
+            await connection.invalidate()  # it is closed, not put back
     except Exception:  # noqa: BLE001  # whatever it is, the database does not answer
         return False
-    return True
+    return not read_only
+
+
+def renew(connection: AsyncConnection) -> None:
+    """Have each connection that its pool holds by now replaced when it is next used."""
+    pool = connection.sync_engine.pool
+    pool._invalidate(None)  # type: ignore[arg-type]  # noqa: SLF001  # what SQLAlchemy does itself at a disconnect
 
 
 def cut(connection: AsyncConnection) -> None:
     """Close the socket of a connection at once, whatever is under way on it."""
-    with suppress(Exception):
-        driver: Any = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]  # in a suppress
-        driver.terminate()
+    sync = connection.sync_connection
+    if sync is None or sync.closed or sync.invalidated:
+        return  # it has none any more; to ask for it would take another one out of the pool
+    driver = sync.connection.dbapi_connection
+    if driver is not None:
+        with suppress(Exception):
+            sync.dialect.do_terminate(driver)
 
 
-async def finish(task: asyncio.Future[Any], limit: float) -> bool:
-    """Wait at most `limit` seconds for `task`, through any cancellation; say whether it is done."""
+async def finish(task: asyncio.Future[Any], connection: AsyncConnection | None, limit: float) -> None:
+    """Wait for a task that uses `connection`, through any cancellation; after `limit` seconds make it end."""
+    if await _waited(task, limit):
+        return
+    if connection is not None:
+        cut(connection)
+        if await _waited(task, limit):
+            return
+    task.cancel()
+    await _waited(task, limit)
+
+
+async def _waited(task: asyncio.Future[Any], limit: float) -> bool:
     loop = asyncio.get_running_loop()
     give_up = loop.time() + limit
     while not task.done() and (left := give_up - loop.time()) > 0:
         with suppress(asyncio.CancelledError):
             await asyncio.wait({task}, timeout=left)
+    if task.done() and not task.cancelled():
+        task.exception()  # whoever waits asks for it, or does not care
     return task.done()

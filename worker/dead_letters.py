@@ -16,12 +16,21 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from .delivery import Delivery
-    from .retry import Failure
+    from .failure import Failure
     from .tables import WorkerTables
+
+DROPPED = {"code": "dropped", "message": "it was dropped from the dead letters"}
+"""What the producer of a dropped command is told."""
 
 
 async def write_letter(
-    session: AsyncSession, tables: WorkerTables, delivery: Delivery, failure: Failure, ending: Ending, attempts: int
+    session: AsyncSession,
+    tables: WorkerTables,
+    delivery: Delivery,
+    failure: Failure,
+    *,
+    ending: Ending,
+    attempts: int,
 ) -> None:
     """Write the letter of a command that just ended, over the one of the time before if it was a replay."""
     row = {
@@ -53,7 +62,11 @@ async def resolve_letter(session: AsyncSession, tables: WorkerTables, command_id
 
 
 async def list_letters(
-    session: AsyncSession, tables: WorkerTables, *, states: tuple[str, ...] = ("rejected", "dead"), limit: int = 100
+    session: AsyncSession,
+    tables: WorkerTables,
+    *,
+    states: tuple[str, ...] = ("rejected", "dead"),
+    limit: int = 100,
 ) -> list[Row[Any]]:
     """List letters, the latest first, without what may hold values of rows or payloads."""
     table = tables.dead_letters
@@ -69,7 +82,9 @@ async def count_letters(session: AsyncSession, tables: WorkerTables) -> dict[str
     return {state: count for state, count in rows}  # noqa: C416  # rows are not pairs to the type checker
 
 
-async def read_letter(session: AsyncSession, tables: WorkerTables, command_id: UUID, *, lock: bool = False) -> Row[Any] | None:
+async def read_letter(
+    session: AsyncSession, tables: WorkerTables, command_id: UUID, *, lock: bool = False
+) -> Row[Any] | None:
     """Read one letter whole; `lock` keeps others from changing it until the transaction ends."""
     table = tables.dead_letters
     statement = select(table).where(table.c.command_id == command_id)
@@ -79,7 +94,7 @@ async def read_letter(session: AsyncSession, tables: WorkerTables, command_id: U
 async def begin_retry(session: AsyncSession, tables: WorkerTables, letter: Row[Any]) -> int:
     """Mark a letter as being replayed; return the generation to send it with."""
     table = tables.dead_letters
-    # A letter that is `retrying` already is sent again as it was: the replay before may not have reached Redis.
+    # One that is `retrying` already is sent again as it was: the replay before may not have reached Redis.
     generation: int = letter.generation if letter.state == "retrying" else letter.generation + 1
     values = {"state": "retrying", "generation": generation}
     await session.execute(update(table).where(table.c.command_id == letter.command_id).values(values))
@@ -89,9 +104,11 @@ async def begin_retry(session: AsyncSession, tables: WorkerTables, letter: Row[A
 async def drop_letter(session: AsyncSession, tables: WorkerTables, letter: Row[Any]) -> None:
     """Give a letter up for good: its command ends as `dropped`."""
     processed, letters = tables.processed_commands, tables.dead_letters
-    await session.execute(update(letters).where(letters.c.command_id == letter.command_id).values(state="dropped"))
+    await session.execute(
+        update(letters).where(letters.c.command_id == letter.command_id).values(state="dropped")
+    )
     ended = update(processed).where(processed.c.command_id == letter.command_id)
-    await session.execute(ended.values(ending=Ending.DROPPED, ended_at=func.now()))
+    await session.execute(ended.values(ending=Ending.DROPPED, error=DROPPED, ended_at=func.now()))
 
 
 def _text(value: str) -> str:

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from producers.commands import Command, Registry, UnreadableCommand
 from producers.wire import Envelope
 
 
-class Failures(NamedTuple):
-    """How often a command failed for one reason, this time included, and how long ago, in seconds, the first was."""
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often a command failed for one reason, this time included, and seconds since the first."""
 
     count: int
     age: float
 
 
-class Later(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Later:
     """The command has no ending yet: it is to be run again after `delay` seconds."""
 
     delay: float

@@ -1,4 +1,4 @@
-"""The one row that says how a command ended: `processed_commands`. The first that is committed is the truth."""
+"""The one row in `processed_commands` that says how a command ended: the first committed is the truth."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def insert_ending(
 
 
 async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Delivery) -> Answer | None:
-    """Look for the ending of a delivery's command; None where it has none, or one that this replay goes before."""
+    """Look for the ending of the command; None where it has none, or one that this replay goes before."""
     row = await _find(session, tables, delivery.command_id)
     if row is None or (row.ending in _REPLAYABLE and row.generation < delivery.generation):
         return None
@@ -65,7 +65,9 @@ async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Del
         return Answer(Ending.REJECTED, None, _CONFLICT)
     if row.summary is not None:
         message = "the result was too large to keep; its summary has the ids and the count"
-        return Answer(Ending(row.ending), None, {"code": "result_expired", "message": message, "summary": row.summary})
+        return Answer(
+            Ending(row.ending), None, {"code": "result_expired", "message": message, "summary": row.summary}
+        )
     return Answer(Ending(row.ending), row.result, row.error)
 
 

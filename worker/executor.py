@@ -2,7 +2,7 @@
 
 execute
   look      a command that was delivered before may have its ending already: adopt it
-  attempt   a new session; the handler; last the row `applied`, in the same transaction; COMMIT (transaction.py)
+  attempt   a new session (transaction.py); the handler; last, in its transaction, the row `applied`; COMMIT
   classify  an attempt that failed: look again, then ask what the error means
   follow    run again at once, run again later, or end as rejected, dead, expired
 
@@ -25,8 +25,8 @@ from . import database, retry
 from .dead_letters import resolve_letter, write_letter
 from .delivery import Delivery, Later
 from .endings import find_answer, insert_ending
+from .failure import Cause, Failure
 from .logs import log
-from .retry import Cause, Failure
 from .transaction import attempt
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def execute(app: App, delivery: Delivery) -> Answer | Later:
 
 
 def about(delivery: Delivery) -> dict[str, str]:
-    """What a log line says of a command: no values."""
+    """Return what a log line says of a command: no values."""
     return {"command_id": str(delivery.command_id), "kind": delivery.kind}
 
 
@@ -73,7 +73,7 @@ class Execution:
         self.read_only = self.command is not None and self.command.read_only
 
     async def run(self) -> Answer | Later:
-        """Look where it may have ended, expire it where it is too late, else attempt it until something follows."""
+        """Look where it may have ended, expire it where it is late, or attempt it until something follows."""
         if not self.delivery.first and (found := await self._look()) is not None:
             return found
         if self.delivery.expired:
@@ -89,7 +89,9 @@ class Execution:
             if (found := await self._look()) is not None:
                 return found
             if failure is None:
-                return Later(retry.jittered(0.1))  # what ended it was replayed or pruned between the two looks
+                return Later(
+                    retry.jittered(0.1)
+                )  # what ended it was replayed or pruned between the two looks
             follows = await self._follow(failure, turn)
             if follows is not None:
                 return follows
@@ -121,11 +123,11 @@ class Execution:
             log.info("command.adopted", **about(self.delivery), ending=found.ending.value)
         return found
 
-    async def _follow(self, failure: Failure, turn: int) -> Answer | Later | None:
-        """What follows from a failure: None is to run again at once."""
+    async def _follow(self, failure: Failure, turn: int) -> Answer | Later | None:  # noqa: PLR0911
+        """Say what follows from a failure: None is to run again at once."""
         match failure.cause:
             case Cause.CONFLICT if turn <= _CONFLICTS:
-                await asyncio.sleep(retry.jittered(0.01))
+                await asyncio.sleep(self._later(failure, retry.jittered(0.01)).delay)
                 return None
             case Cause.STALE if turn == 1:
                 return None
@@ -154,25 +156,33 @@ class Execution:
             return await self._fail(Ending.DEAD, failure, attempts)
         patience = 10 if failure.cause is Cause.DEPLOY else 1  # a migration may be on its way
         first = self.options.backoff * patience
-        return self._later(failure, retry.backoff(attempts, first=first, cap=self.options.backoff_cap), attempts)
+        return self._later(
+            failure, retry.backoff(attempts, first=first, cap=self.options.backoff_cap), attempts
+        )
 
     def _later(self, failure: Failure, delay: float, attempts: int = 0) -> Later:
         told = {"cause": failure.cause.value, "code": failure.code, "sqlstate": failure.sqlstate}
-        log.warning("command.retried", **about(self.delivery), **told, attempts=attempts, delay=round(delay, 3))
+        log.warning(
+            "command.retried", **about(self.delivery), **told, attempts=attempts, delay=round(delay, 3)
+        )
         return Later(delay)
 
     async def _fail(self, ending: Ending, failure: Failure, attempts: int) -> Answer | Later:
         error = {"code": failure.code, "message": failure.message, "field": failure.field}
         return await self._record(Answer(ending, error=error), failure, attempts)
 
-    async def _record(self, answer: Answer, failure: Failure | None = None, attempts: int = 0) -> Answer | Later:
+    async def _record(
+        self, answer: Answer, failure: Failure | None = None, attempts: int = 0
+    ) -> Answer | Later:
         """Commit an ending other than `applied`, with its dead letter; adopt another one that was first."""
         if self.read_only:
             return answer
         async with self._transaction() as session:
             inserted = await self._insert(session, answer)
             if inserted and failure is not None:
-                await write_letter(session, self.app.tables, self.delivery, failure, answer.ending, attempts)
+                await write_letter(
+                    session, self.app.tables, self.delivery, failure, ending=answer.ending, attempts=attempts
+                )
             elif inserted and self.delivery.generation:
                 await resolve_letter(session, self.app.tables, self.delivery.command_id)
         return answer if inserted else await self._look() or Later(retry.jittered(0.1))
@@ -183,6 +193,6 @@ class Execution:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        """A transaction of its own, never on the session that failed."""
+        """Open a transaction of its own, never on the session that failed."""
         async with asyncio.timeout(self.options.commit_timeout), self.app.sessions.begin() as session:
             yield session

@@ -16,7 +16,7 @@ log: Any = structlog.get_logger("worker")
 
 
 def configure(options: WorkerOptions) -> None:
-    """Send our own lines and those of arq, SQLAlchemy and Alembic to stderr, in the form the settings ask for."""
+    """Send our lines and those of arq, SQLAlchemy and Alembic to stderr, in the form that is set."""
     as_json = options.log_format == "json" or (options.log_format == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,

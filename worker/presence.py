@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _EVERY = 5
 _TTL = 15
+_FORGET = 3600
 
 
 class Presence:
@@ -30,7 +31,7 @@ class Presence:
     def __init__(self, redis: Redis, keys: Keys, slots: int) -> None:
         self.redis, self.slots = redis, slots
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self.key = keys.worker(self.name)
+        self.key, self.names = keys.worker(self.name), keys.workers
         self.stopping = False
         self.active = 0
         self.finished = 0
@@ -57,15 +58,26 @@ class Presence:
             with suppress(asyncio.CancelledError):
                 await self._task
         with suppress(RedisError, OSError):
-            await self.redis.delete(self.key)
+            async with self.redis.pipeline(transaction=True) as pipe:
+                pipe.delete(self.key)
+                pipe.zrem(self.names, self.name)
+                await pipe.execute()
 
     async def _tell_on(self) -> None:
         while True:
             try:
-                await self.redis.set(self.key, json.dumps(self._state()), ex=_TTL)
+                await self._tell()
             except (RedisError, OSError) as error:
                 log.warning("worker.redis_away", error=type(error).__name__)
             await asyncio.sleep(_EVERY)
+
+    async def _tell(self) -> None:
+        now = time.time()
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.set(self.key, json.dumps(self._state()), ex=_TTL)
+            pipe.zadd(self.names, {self.name: now})
+            pipe.zremrangebyscore(self.names, "-inf", now - _FORGET)
+            await pipe.execute()
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
+from functools import partial
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from arq.worker import Worker
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
+from .health import NotReady, ensure_ready
 from .logs import log
-from .transport import redis_pool, worker_settings
+from .transport import redis_pool, start, stop, worker_settings
 
 if TYPE_CHECKING:
     from .app import App
@@ -21,9 +23,35 @@ _AWAY_PAUSE = 2.0
 
 
 class _Process(Worker):
-    """arq's Worker, which tells the jobs it has in hand that it is about to stop."""
+    """arq's Worker, but it looks before it starts, claims nothing after a signal, and ends in order."""
 
-    stopping = False
+    def __init__(self, app: App, *, burst: bool) -> None:
+        settings = {
+            name: value for name, value in vars(worker_settings(app)).items() if not name.startswith("__")
+        }
+        ours = {"redis_pool": redis_pool(app), "on_startup": partial(start, app), "burst": burst, "ctx": {}}
+        super().__init__(**{**settings, **ours})
+        self.app = app
+        self.stopping = False
+        self._claim: asyncio.Future[None] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether it came as far as looking for work."""
+        return "presence" in self.ctx
+
+    async def main(self) -> None:
+        """Make sure of everything that the work needs, then work."""
+        await ensure_ready(self.app, self.pool)
+        await super().main()
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim one job after the other, none after a signal, and none by halves: that would freeze it."""
+        for job_id in job_ids:
+            if self.stopping or self.job_counter >= self.max_jobs:
+                return
+            self._claim = asyncio.ensure_future(super().start_jobs([job_id]))
+            await asyncio.shield(self._claim)
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
         """First signal: finish what runs. Second: hand it back at once."""
@@ -31,30 +59,48 @@ class _Process(Worker):
             self.handle_sig(signum)
             return
         self.stopping = True
-        if "presence" in self.ctx:
+        if self.started:
             self.ctx["presence"].stopping = True
         log.info("worker.stopping", signal=signum.name, running=len(self.tasks))
         super().handle_sig_wait_for_completion(signum)
+
+    async def close(self) -> None:
+        """Let go of everything, whatever became of jobs and Redis; arq's own close gives up half way."""
+        if self._claim is not None:
+            await asyncio.gather(self._claim, return_exceptions=True)
+        for failed in await asyncio.gather(*self.tasks.values(), return_exceptions=True):
+            if isinstance(failed, Exception):
+                log.warning("command.unsettled", error=type(failed).__name__)  # it runs again
+        with suppress(RedisError, OSError):
+            await self.pool.delete(self.health_check_key)
+        await stop(self.app, self.ctx)
+        await self.pool.aclose(close_connection_pool=True)
 
 
 def run(app: App, *, burst: bool = False) -> None:
     """Run one worker until it is told to stop, or, with `burst`, until the queue is empty.
 
-    Raises NotReady where it cannot start. Redis away while it runs: it starts anew until Redis is back.
+    Raises NotReady where it cannot start. Redis away once it has started: it starts anew until Redis is back.
     """
-    settings = {name: value for name, value in vars(worker_settings(app)).items() if not name.startswith("__")}
+    started = False
     while True:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             asyncio.set_event_loop(runner.get_loop())
-            worker = _Process(**{**settings, "redis_pool": redis_pool(app), "burst": burst, "ctx": {}})
+            worker = _Process(app, burst=burst)
             try:
                 worker.run()
-            except (RedisConnectionError, RedisTimeoutError, ConnectionError) as error:
-                if worker.stopping:
+                if burst or worker.stopping:
                     return
-                log.warning("worker.redis_away", error=type(error).__name__, again_in=_AWAY_PAUSE)
-                runner.run(asyncio.sleep(_AWAY_PAUSE))
-            else:
+                problem = "it ended by itself"
+            except (NotReady, RedisError, OSError) as error:
+                if not (started or worker.started):
+                    raise
+                problem = str(error) if isinstance(error, NotReady) else type(error).__name__
+            started = started or worker.started
+            if not worker.stopping:
+                log.warning("worker.starts_anew", problem=problem, again_in=_AWAY_PAUSE)
+                runner.run(asyncio.sleep(_AWAY_PAUSE))  # a signal is heard meanwhile
+            if worker.stopping:
                 return
 
 

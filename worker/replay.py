@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from pydantic import ValidationError
 from producers.client import Producer
 from producers.commands import UnreadableCommand
 from producers.commands.registry import explain
-from producers.errors import CommandError
+from producers.connection import understood
+from producers.errors import CommandConflict, CommandError, QueueUnavailable, Unsent
+from producers.settings import QueueSettings
 from producers.wire import Answer, Ending, Keys
 
-from .dead_letters import begin_retry, drop_letter, read_letter
+from .dead_letters import DROPPED, begin_retry, drop_letter, read_letter
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
     from .app import App
 
+_LOOKS = 15
+
 
 class NoSuchLetter(CommandError):
     """There is no dead letter of this command."""
@@ -37,6 +42,12 @@ class CannotReplay(CommandError):
     """The command cannot be replayed as it is."""
 
     code = "cannot_replay"
+
+
+class NotSent(CommandError):
+    """The replay did not reach Redis."""
+
+    code = "not_sent"
 
 
 async def fetch(session: AsyncSession, app: App, command_id: UUID, *, lock: bool = False) -> Row[Any]:
@@ -58,8 +69,8 @@ async def replay(
 ) -> None:
     """Send a failed command again under its own id, with `payload` in place of its own and `changes` over it.
 
-    It is validated first. The letter says `retrying` until the ending that follows resolves it; if Redis
-    is away in between, replay it again.
+    It is validated first. The letter says `retrying` until the ending that follows resolves it; where Redis
+    is away in between, NotSent is raised, and replaying it again sends it.
     """
     async with app.sessions.begin() as session:
         letter = await fetch(session, app, command_id, lock=True)
@@ -68,7 +79,17 @@ async def replay(
             raise CannotReplay(message, command_id=command_id)
         command = _command(app, letter, payload, changes or {})
         generation = await begin_retry(session, app.tables, letter)
-    await Producer(settings=app.queue, redis=redis).resend(command, command_id, generation)
+    producer = Producer(settings=_queue_of(app, letter), redis=redis)
+    try:
+        if letter.state != "retrying":
+            await _has_left(producer, command_id)
+        await producer.resend(command, command_id, generation)
+    except CommandConflict:
+        message = f"command {command_id} is on its way already, as it was before this edit"
+        raise CannotReplay(message, command_id=command_id) from None
+    except Unsent as error:
+        message = f"command {command_id} was not sent and stays `retrying`; retry it again ({error})"
+        raise NotSent(message, command_id=command_id) from error
 
 
 async def drop(app: App, redis: Redis, command_id: UUID) -> None:
@@ -79,20 +100,39 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
             message = f"command {command_id} is {letter.state}, so it cannot be dropped"
             raise CannotReplay(message, command_id=command_id)
         await drop_letter(session, app.tables, letter)
-    answer = Answer(Ending.DROPPED, error={"code": "dropped", "message": "it was dropped from the dead letters"})
-    ttl = round(app.queue.result_ttl * 1000)
-    await redis.set(Keys(app.queue.name).result(command_id), answer.encode(), px=ttl)
+    queue = _queue_of(app, letter)
+    async with understood():
+        at = Keys(queue.name).result(command_id)
+        await redis.set(at, Answer(Ending.DROPPED, error=DROPPED).encode(), px=round(queue.result_ttl * 1000))
+
+
+def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:
+    """Find the queue that the command came from, where its producer waits: not always the one served here."""
+    return app.queue.model_copy(update={"name": letter.queue})
+
+
+async def _has_left(producer: Producer, command_id: UUID) -> None:
+    """Wait until the job that failed has left the queue, right after its ending: both have one name there."""
+    pause = 0.01
+    for _ in range(_LOOKS):
+        async with understood():
+            if not await producer.redis.exists(producer.keys.job(command_id)):
+                return
+        await asyncio.sleep(pause := min(pause * 2, 0.5))
+    raise QueueUnavailable("its last delivery is not over yet", command_id=command_id)
 
 
 def payload_of(body: bytes) -> Any:
-    """The payload of a command as it came; None where it cannot be read."""
+    """Read the payload of a command as it came; None where that is not possible."""
     try:
         return json.loads(body)["a"][0]["payload"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
-def _command(app: App, letter: Row[Any], payload: dict[str, Any] | None, changes: dict[str, Any]) -> Command[Any]:
+def _command(
+    app: App, letter: Row[Any], payload: dict[str, Any] | None, changes: dict[str, Any]
+) -> Command[Any]:
     kind, version, sent = _read(letter)
     if payload is not None and kind in app.registry:
         version = app.registry[kind].version  # an edited payload is written for the code of today
@@ -108,6 +148,8 @@ def _read(letter: Row[Any]) -> tuple[str, int, dict[str, Any]]:
     try:
         envelope = json.loads(letter.body)["a"][0]
         return str(envelope["kind"]), int(envelope["version"]), dict(envelope["payload"])
-    except (ValueError, LookupError, TypeError):
-        message = f"command {letter.command_id} never was a command that could be read; see `dead show`, then drop it"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        message = (
+            f"command {letter.command_id} cannot be replayed: nobody can read it; see `dead show`, drop it"
+        )
         raise CannotReplay(message, command_id=letter.command_id) from None

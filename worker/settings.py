@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from producers.settings import Settings
 
-from .database import normalized_url
+from .database_url import normalized_url
 
 
 class WorkerOptions(Settings):
@@ -20,34 +20,54 @@ class WorkerOptions(Settings):
     database_url: Annotated[str, AfterValidator(normalized_url)] = Field(
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
         repr=False,
-        description="The database: postgresql+asyncpg://user:password@host/name (postgres:// and sslmode are understood).",
+        description="The database: postgresql+asyncpg://user:password@host/name (or postgres://, with sslmode).",
     )
     db_schema: str | None = Field(
         default=None,
         validation_alias=AliasChoices("WORKER_SCHEMA", "db_schema"),
         description="Schema of the worker's own tables; the connection's search path by default.",
     )
-    concurrency: int = Field(default=20, ge=1, le=1000, description="Commands that one process runs side by side.")
-    pool_size: int | None = Field(
-        default=None, ge=1, description="Connections to the database; WORKER_CONCURRENCY by default, and never fewer slots than that."
+    concurrency: int = Field(
+        default=20, ge=1, le=1000, description="Commands that one process runs side by side."
     )
-    pool_pre_ping: bool = Field(default=False, description="Test a connection before each use, at the cost of a round trip.")
-    job_timeout: float = Field(default=30, gt=0, description="Seconds that one attempt may take, up to its COMMIT.")
+    pool_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Connections to the database, and so the most slots; WORKER_CONCURRENCY by default.",
+    )
+    pool_pre_ping: bool = Field(
+        default=False, description="Test a connection before each use, at the cost of a round trip."
+    )
+    job_timeout: float = Field(
+        default=30, gt=0, description="Seconds that one attempt may take, up to its COMMIT."
+    )
     commit_timeout: float = Field(
         default=10, gt=0, description="Seconds for COMMIT, and for each look at or record of an ending."
     )
     max_attempts: int = Field(default=6, ge=1, description="Counted failures after which a command is dead.")
-    backoff: float = Field(default=1, gt=0, description="Longest pause, in seconds, before the second attempt; it doubles each time.")
-    backoff_cap: float = Field(default=300, gt=0, description="Longest pause, in seconds, before any attempt.")
+    backoff: float = Field(
+        default=1,
+        gt=0,
+        description="Longest pause, in seconds, before the second attempt; it doubles each time.",
+    )
+    backoff_cap: float = Field(
+        default=300, gt=0, description="Longest pause, in seconds, before any attempt."
+    )
     unreadable_timeout: float = Field(
-        default=3600, ge=0, description="Seconds that a command no worker can read is kept, for a deploy to bring one that can."
+        default=3600,
+        ge=0,
+        description="Seconds that a command no worker can read is kept, for a deploy to bring one that can.",
     )
     shutdown_timeout: float = Field(
-        default=30, gt=0, description="Seconds that running commands get to finish after SIGTERM; the rest is handed back."
+        default=30,
+        gt=0,
+        description="Seconds that running commands get to finish after SIGTERM; the rest is handed back.",
     )
     poll_delay: float = Field(default=0.05, gt=0, description="Seconds between two looks into the queue.")
     result_limit: int = Field(
-        default=64 * 1024, ge=1024, description="Bytes up to which a result is kept whole; beyond, its counts and ids."
+        default=64 * 1024,
+        ge=1024,
+        description="Bytes up to which a result is kept whole; beyond, its counts and ids.",
     )
     echo: Literal["", "statements", "values"] = Field(
         default="", description="Log SQL, for learning: its statements, or with their values."
@@ -55,4 +75,6 @@ class WorkerOptions(Settings):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="Form of the log: console on a terminal, else JSON."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )

@@ -4,23 +4,84 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 from asyncpg import exceptions
+from sqlalchemy.exc import EmulatedDBAPIException
 
-_KEY = re.compile(r"^[^(]*\(([^()]*)\)=")
+# asyncpg's classes are named after PostgreSQL's conditions, with these exceptions.
+_NAMES = {
+    "08000": "connection_exception",
+    "08001": "sqlclient_unable_to_establish_sqlconnection",
+    "08004": "sqlserver_rejected_establishment_of_sqlconnection",
+    "09000": "triggered_action_exception",
+    "0F000": "locator_exception",
+    "0Z000": "diagnostics_exception",
+    "22000": "data_exception",
+    "2202E": "array_subscript_error",
+    "22011": "substring_error",
+    "22027": "trim_error",
+    "22P01": "floating_point_exception",
+    "2F000": "sql_routine_exception",
+    "38000": "external_routine_exception",
+    "38002": "modifying_sql_data_not_permitted",
+    "38003": "prohibited_sql_statement_attempted",
+    "38004": "reading_sql_data_not_permitted",
+    "39000": "external_routine_invocation_exception",
+    "39004": "null_value_not_allowed",
+    "3B000": "savepoint_exception",
+    "40001": "serialization_failure",
+    "42000": "syntax_error_or_access_rule_violation",
+    "42601": "syntax_error",
+    "42803": "grouping_error",
+    "42P20": "windowing_error",
+    "58000": "system_error",
+    "58030": "io_error",
+    "F0000": "config_file_error",
+    "HV000": "fdw_error",
+    "HV010": "fdw_function_sequence_error",
+    "P0000": "plpgsql_error",
+    "P0001": "raise_exception",
+    "P0004": "assert_failure",
+    "XX000": "internal_error",
+}
+_WORD = re.compile(r"FDW|SQL|JSON|[A-Z][a-z0-9]*")
+_KEYS = {"23001", "23503", "23505", "23P01"}
+"""Their DETAIL begins with "Key (column, ...)=(value, ...)"; that of others may begin with values."""
+_KEY = re.compile(r"[^(]*\(([^()]*)\)=\(")
 
 
 @cache
 def condition(sqlstate: str) -> str:
-    """The condition name of a SQLSTATE, such as "unique_violation" of 23505; the code itself if it has none."""
+    """Name the condition of a SQLSTATE, such as "unique_violation" of 23505."""
+    if sqlstate in _NAMES:
+        return _NAMES[sqlstate]
     for error in vars(exceptions).values():
         if isinstance(error, type) and vars(error).get("sqlstate") == sqlstate:
-            words = re.findall(r"[A-Z][a-z0-9]*", error.__name__.removesuffix("Error"))
-            return "_".join(words).lower()
+            return "_".join(_WORD.findall(error.__name__.removesuffix("Error"))).lower()
     return f"sqlstate_{sqlstate.lower()}"
 
 
-def first_columns(detail: str | None) -> str | None:
-    """The columns that a DETAIL names, as in "Key (username)=(ada) already exists.", without their values."""
-    found = _KEY.match(detail or "")
-    return found.group(1).replace('"', "") if found else None
+def driver_error(error: BaseException | None) -> Any:
+    """Find the driver's own error, below SQLAlchemy's and its adapter's; else `error` itself."""
+    orig = getattr(error, "orig", None)
+    if isinstance(orig, EmulatedDBAPIException):
+        return orig.__cause__ or orig
+    return orig or error
+
+
+def sqlstate_of(error: BaseException | None) -> str | None:
+    """Find the SQLSTATE of an error of SQLAlchemy's or of the driver's."""
+    state = getattr(driver_error(error), "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def columns(error: BaseException) -> str | None:
+    """Name the columns that an error is about, without their values."""
+    driver = driver_error(error)
+    if column := getattr(driver, "column_name", None):
+        return str(column)
+    if sqlstate_of(error) not in _KEYS or not getattr(driver, "constraint_name", None):
+        return None
+    key = _KEY.match(getattr(driver, "detail", None) or "")
+    return key.group(1).replace('"', "") if key else None

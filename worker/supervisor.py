@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,21 +24,24 @@ class _Child:
 
 
 class Supervisor:
-    """Runs `command` in `processes` processes. One that fails is started again, unless this is a burst."""
+    """Runs `command` in `processes` processes; with `restart`, one that ends unasked is started again."""
 
     def __init__(self, command: Sequence[str], processes: int, *, restart: bool = True) -> None:
         self.command, self.restart = list(command), restart
         self.stopping = False
         self.failed = False
+        self.heard: deque[int] = deque()
         self.children: list[_Child] = []
         self.count = processes
 
     def run(self) -> int:
         """Run until all processes have ended; return the exit code: 0 unless one failed for good."""
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._hear) for number in _stop_signals()}
         try:
             self.children = [_Child(self._spawn()) for _ in range(self.count)]
             while self.children:
+                if self.heard:
+                    self._pass_on(self.heard.popleft())
                 self.children = [child for child in self.children if self._keep(child)]
                 time.sleep(0.05)
         finally:
@@ -48,21 +52,25 @@ class Supervisor:
         return 1 if self.failed else 0
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C reaches the children through us, once, and not from the terminal as well.
+        # A session of its own: Ctrl-C reaches the children once, through us, and not from the terminal too.
         return subprocess.Popen(self.command, start_new_session=True)  # noqa: S603  # our own command line
 
-    def _stop(self, number: int, _frame: object) -> None:
+    def _hear(self, number: int, _frame: object) -> None:
+        # Passed on by the loop: a process that is being started right now would not be told here.
+        self.heard.append(number)
+
+    def _pass_on(self, number: int) -> None:
         self.stopping = True
         for child in self.children:
             if child.process.poll() is None:
-                child.process.send_signal(number)
+                child.process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
     def _keep(self, child: _Child) -> bool:
         """Look after one process; False where it is done with."""
         code = child.process.poll()
         if code is None:
             return True
-        if self.stopping or code == 0 or not self.restart:
+        if self.stopping or not self.restart:
             self.failed = self.failed or (code != 0 and not self.stopping)
             return False
         if child.restart_at is None:
@@ -74,3 +82,9 @@ class Supervisor:
         elif time.monotonic() >= child.restart_at:
             child.process, child.started, child.restart_at = self._spawn(), time.monotonic(), None
         return True
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """List what stops us: the terminal that closes as well, unless nohup has said otherwise."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] + ([] if ignored else [signal.SIGHUP])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import TypeVar
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -49,4 +49,4 @@ async def deliver(app: App, envelope: Envelope, *, first: bool = False) -> Answe
 def result_of(answer: Answer, command: Command[R]) -> R:
     """Parse the result, or raise the error that the answer stands for."""
     answer.raise_error(UUID(int=0))
-    return cast("R", command.parse_result(answer.result))
+    return command.parse_result(answer.result)

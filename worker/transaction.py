@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from . import database, retry
-from .retry import AttemptTimeout, Cause, CommitUnknown
+from .failure import AttemptTimeout, Cause, CommitUnknown
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
     from .settings import WorkerOptions
+
+# After these a connection does not go back to the pool: it is lost, or stale, or leads to a server that
+# takes no writes any more.
+_UNFIT = {Cause.UNKNOWN, Cause.STALE, Cause.AWAY}
 
 
 @asynccontextmanager
@@ -23,11 +27,12 @@ async def attempt(
     """Give a new session in a new transaction; commit it where the block ends well, else roll it back.
 
     `deadline`, a time of the event loop, ends the block with AttemptTimeout; where COMMIT begins, it ends
-    itself. A read-only transaction is rolled back. Raises CommitUnknown where COMMIT was not answered.
+    itself. A read-only transaction is rolled back. Raises CommitUnknown where COMMIT was not answered. A
+    cancellation during COMMIT is lost where COMMIT succeeds, and comes after it where it does not.
     """
-    session = sessions()
-    connection: AsyncConnection | None = None
-    drop = True  # a connection that is cancelled or in doubt does not go back to the pool
+    session, connection = sessions(), None
+    cancellations = _cancellations()
+    committed, drop = False, True  # a connection that is cancelled does not go back to the pool either
     try:
         async with _limit(deadline):
             settings = {"postgresql_readonly": True} if read_only else {}
@@ -35,38 +40,38 @@ async def attempt(
             yield session
         if not read_only:
             await _commit(session, connection, options.commit_timeout)
-        drop = False
+        committed, drop = True, False
     except Exception as error:
-        drop = isinstance(error, CommitUnknown) or retry.classify(error).cause is Cause.STALE
+        cause = retry.cause_of(error)
+        drop = cause in _UNFIT
+        if cause is Cause.STALE and connection is not None:
+            database.renew(connection)
         raise
     finally:
-        await _close(session, connection, options.commit_timeout, drop=drop)
+        closing = session.invalidate() if drop else session.close()
+        await database.finish(asyncio.ensure_future(closing), connection, options.commit_timeout)
+        if not committed and _cancellations() > cancellations:
+            raise asyncio.CancelledError
 
 
 async def _commit(session: AsyncSession, connection: AsyncConnection, limit: float) -> None:
     """COMMIT, through any cancellation. Any end of it but success or a definite error is unknown."""
     committing = asyncio.ensure_future(session.commit())
-    if not await database.finish(committing, limit):
-        database.cut(connection)
-        await database.finish(committing, limit)
-        raise CommitUnknown
-    if committing.cancelled():
+    await database.finish(committing, connection, limit)
+    if not committing.done() or committing.cancelled():
         raise CommitUnknown
     error = committing.exception()
     if error is not None:
         if retry.definite(error):
             raise error
+        database.cut(connection)
         raise CommitUnknown from error
 
 
-async def _close(session: AsyncSession, connection: AsyncConnection | None, limit: float, *, drop: bool) -> None:
-    """End the session; a connection that does not let go is cut."""
-    closing = asyncio.ensure_future(session.invalidate() if drop else session.close())
-    if not await database.finish(closing, limit) and connection is not None:
-        database.cut(connection)
-        await database.finish(closing, limit)
-    if closing.done() and not closing.cancelled():
-        closing.exception()  # the connection is gone either way; what matters was decided before
+def _cancellations() -> int:
+    """How often this task was asked to stop."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
 
 
 @asynccontextmanager

@@ -1,16 +1,15 @@
 """Between arq and the executor: the one arq function, and what it says to Redis.
 
 arq 0.28 is the transport and no more. What it would do to a job by itself (end it at the first exception,
-expire it, give up after so many tries, end what it cannot read) is out of the way: the deserializer never
+expire it, give up after so many tries, end what it cannot read) is out of the way: `deserialize` never
 raises, `execute` raises nothing but RetryJob, job keys have no time to live, attempts are counted here.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +17,17 @@ from uuid import UUID
 
 from arq.connections import ArqRedis, RedisSettings
 from arq.worker import RetryJob, func
+from redis.exceptions import RedisError
 
 from producers.connection import connect
-from producers.wire import Answer, Envelope, Keys, command_uuid
+from producers.wire import Answer, Keys, command_uuid
 
 from . import executor
 from .delivery import Delivery, Failures, Later
+from .health import ensure_ready
 from .logs import log
 from .presence import Presence
+from .received import Received, deserialize, serialize
 
 if TYPE_CHECKING:
     from .app import App
@@ -34,42 +36,9 @@ _LARGE = 64 * 1024
 _LARGE_RESULT_TTL = 60
 _NEVER = 2**31 - 1
 """arq's max_tries: attempts are counted by us."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What came out of Redis. It is an argument of an arq job, and arq logs those: hence the short repr."""
-
-    body: bytes = field(repr=False)
-    envelope: Envelope | None
-    stamp: dict[str, Any] = field(default_factory=dict, repr=False)
-    problem: str = field(default="", repr=False)
-
-
-def deserialize(raw: bytes) -> dict[str, Any]:
-    """Read the bytes of a job; never raise, since arq ends a job that it cannot read."""
-    problem = "not JSON"
-    try:
-        job = json.loads(raw)
-        if "s" in job:  # a result of arq's own
-            return dict(job)
-        problem = f"{job['f']!r} is not a function of this worker"
-        if job["f"] == "execute":
-            problem = "no envelope in it"
-            envelope, stamp = job["a"]
-            received = Received(raw, Envelope.decode(envelope), stamp)
-            return {"t": None, "f": "execute", "a": (received,), "k": {}, "et": int(stamp["accepted"])}
-    except ValueError as error:
-        problem = str(error) if problem == "no envelope in it" else problem
-    except (KeyError, TypeError):
-        pass
-    received = Received(raw, None, problem=problem)
-    return {"t": None, "f": "execute", "a": (received,), "k": {}, "et": round(time.time() * 1000)}
-
-
-def serialize(value: dict[str, Any]) -> bytes:
-    """Write a job or result of arq's own as JSON; an exception as its class's name."""
-    return json.dumps(value, default=lambda other: type(other).__name__).encode()
+_UNSETTLED_PAUSE = 1.0
+_SIGN_OF_LIFE = 15
+"""Seconds between two for `arq --check`; any worker that stops takes it down, so arq's own hour is too long."""
 
 
 class Transport:
@@ -108,15 +77,16 @@ class Transport:
         """Make a job due again after `delay` seconds."""
         await self._reschedule(keys=[self.keys.queue], args=[job_id, round(delay * 1000)])
 
-    async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> None:
-        """Leave the answer where its producer waits for it."""
+    async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> bool:
+        """Leave the answer where its producer waits; False where the command has been replayed since."""
         encoded, queue = answer.encode(), self.app.queue
         ttl = queue.result_ttl if len(encoded) <= _LARGE else min(queue.result_ttl, _LARGE_RESULT_TTL)
         at = delivery.command_id
-        await self._deposit(
+        deposited = await self._deposit(
             keys=[self.keys.mark(at), self.keys.result(at), self.keys.failures(job_id)],
             args=[encoded, delivery.generation, round(ttl * 1000), round(queue.mark_ttl * 1000)],
         )
+        return bool(deposited)
 
     async def _now(self) -> float:
         seconds, micros = await self.redis.time()
@@ -133,7 +103,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
     job_id: str = ctx["job_id"]
     if presence.stopping:
         raise RetryJob  # arq starts the rest of the batch in hand even after SIGTERM: hand it back untouched
-    started = time.monotonic()
+    started, settled = time.monotonic(), False
     with presence.running():
         try:
             delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
@@ -141,16 +111,20 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
             if isinstance(outcome, Later):
                 await transport.reschedule(job_id, outcome.delay)
             else:
-                await transport.deposit(job_id, delivery, outcome)
+                settled = await transport.deposit(job_id, delivery, outcome)
         except BaseException as error:
-            # arq's own timeout ends a job that raises anything else; cancelled or cut off from Redis, it runs again.
+            # arq ends a job that raises anything else; cancelled or cut off from Redis, it runs again.
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
+            if isinstance(error, Exception):
+                with suppress(RedisError, OSError):
+                    await transport.reschedule(job_id, _UNSETTLED_PAUSE)
             raise RetryJob from error
-    if isinstance(outcome, Later):
-        raise RetryJob
+    if isinstance(outcome, Later) or not settled:
+        raise RetryJob  # arq would take the job out of the queue, and with it a replay that is there by now
     presence.finished += 1
     spent = round((time.monotonic() - started) * 1000)
-    log.info("command.ended", **executor.about(delivery), ending=outcome.ending.value, code=_code(outcome), ms=spent)
+    ended = {"ending": outcome.ending.value, "code": _code(outcome), "ms": spent}
+    log.info("command.ended", **executor.about(delivery), **ended)
 
 
 def _code(answer: Answer) -> str | None:
@@ -158,12 +132,13 @@ def _code(answer: Answer) -> str | None:
 
 
 def worker_settings(app: App) -> type:
-    """Make the class that the `arq` command takes: every setting stands in its own namespace, where arq looks."""
+    """Make the class that the `arq` command takes: each setting is in its own namespace, where arq looks."""
     options, queue = app.options, app.queue
     # The longest that `execute` can take by its own limits, and then some: arq's timeout is a last resort.
     longest = options.job_timeout + 6 * options.commit_timeout
 
     async def on_startup(ctx: dict[str, Any]) -> None:
+        await ensure_ready(app, ctx["redis"])
         await start(app, ctx)
 
     async def on_shutdown(ctx: dict[str, Any]) -> None:
@@ -181,6 +156,7 @@ def worker_settings(app: App) -> type:
         "max_jobs": app.slots,
         "job_completion_wait": options.shutdown_timeout,
         "poll_delay": options.poll_delay,
+        "health_check_interval": _SIGN_OF_LIFE,
         "job_timeout": longest,
         "keep_result": 0,
         "allow_abort_jobs": False,
@@ -190,18 +166,15 @@ def worker_settings(app: App) -> type:
 
 
 def redis_pool(app: App) -> ArqRedis:
-    """Connections that time out and try again, which arq's own do not."""
-    pool = connect(app.queue, ArqRedis)
+    """Make connections that time out and try again, which arq's own do not."""
+    pool: ArqRedis = connect(app.queue, ArqRedis)
     pool.job_serializer, pool.job_deserializer = serialize, deserialize
     pool.default_queue_name = app.queue.name
     return pool
 
 
 async def start(app: App, ctx: dict[str, Any]) -> None:
-    """Check that this process can do its work, then say that it is there."""
-    from .health import ensure_ready  # noqa: PLC0415  # a script that only sends needs none of it
-
-    await ensure_ready(app, ctx["redis"])
+    """Say that this process is there."""
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()

@@ -1,4 +1,4 @@
-"""What a caller of the command line chose for all of its sub-commands: the commands, the Redis and the queue."""
+"""What the caller chose for all sub-commands: the commands, the Redis and the queue."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from functools import partial
 from typing import Any
@@ -12,9 +11,10 @@ import click
 
 from ..commands import Command
 from ..errors import ResultExpired
-from ..fields import Fields, broken
+from ..fields import Fields
 from .caller import Caller
 from .output import print_result, say
+from .payload import payload
 
 _FIELD = "field_"
 _SECONDS = click.FloatRange(min=0)
@@ -42,7 +42,8 @@ class SendKind(click.Command):
             records = [
                 record
                 for param in self.get_params(ctx)
-                if (param.name or "").startswith(_FIELD) is of_fields and (record := param.get_help_record(ctx))
+                if (param.name or "").startswith(_FIELD) is of_fields
+                and (record := param.get_help_record(ctx))
             ]
             if records:
                 with formatter.section(title):
@@ -64,9 +65,13 @@ def _sub_command(caller: Caller, command: type[Command[Any]]) -> click.Command:
     fields = Fields(command, caller.registry)
     params: list[click.Parameter] = [
         click.Argument(["json"], required=False, metavar="[JSON | -]"),
-        click.Option(["--null"], multiple=True, metavar="FIELD", help="Set a field to null; may be repeated."),
+        click.Option(
+            ["--null"], multiple=True, metavar="FIELD", help="Set a field to null; may be repeated."
+        ),
         click.Option(["--wait"], is_flag=True, help="Wait for the result and print it."),
-        click.Option(["--timeout"], type=_SECONDS, help="Seconds to wait at most; without a limit by default."),
+        click.Option(
+            ["--timeout"], type=_SECONDS, help="Seconds to wait at most; without a limit by default."
+        ),
         click.Option(["--command-id"], help="A UUID or any text: sent twice, the command runs once."),
         click.Option(["--delay"], type=_SECONDS, help="Seconds from now at which it is due."),
         click.Option(["--deadline"], type=_SECONDS, help="Seconds from now after which it is not begun."),
@@ -97,17 +102,19 @@ def _send(caller: Caller, fields: Fields, /, **given: Any) -> None:
     if given["timeout"] is not None and not given["wait"]:
         message = "--timeout needs --wait"
         raise click.UsageError(message)
+    options = {name: given[dest] for name in fields if given.get(dest := f"{_FIELD}{name}") not in {None, ()}}
     try:
-        command = fields.command(_data(fields, given))
+        command = fields.command(payload(fields, given["json"], options, given["null"]))
     except ValueError as error:
         raise click.UsageError(f"{fields.of.kind}: {error}") from None
     asyncio.run(_run(caller, command, given))
 
 
 async def _run(caller: Caller, command: Command[Any], given: dict[str, Any]) -> None:
-    times = {name: given[name] for name in ("delay", "deadline")}
     async with caller.producer() as producer:
-        receipt = await producer.send(command, command_id=given["command_id"], **times)
+        receipt = await producer.send(
+            command, command_id=given["command_id"], delay=given["delay"], deadline=given["deadline"]
+        )
         if not given["wait"]:
             print_result({"command_id": receipt.command_id, "status": receipt.status})
             return
@@ -120,36 +127,3 @@ async def _run(caller: Caller, command: Command[Any], given: dict[str, Any]) -> 
                 raise
             say(str(error))
             print_result(error.summary)
-
-
-def _data(fields: Fields, given: dict[str, Any]) -> dict[str, Any]:
-    """Put together what the JSON, the options and --null say, each before the one it follows."""
-    data = _from_json(given["json"])
-    for name, field in fields.items():
-        value = given.get(f"{_FIELD}{name}")
-        if field.is_list and value:
-            data[name] = field.parse_all(value)
-        elif not field.is_list and value is not None:
-            data[name] = field.parse(value)
-    for spelled in given["null"]:
-        name = spelled.replace("-", "_")
-        fields.check(name)
-        if given.get(f"{_FIELD}{name}"):
-            raise ValueError(f"{name}: give it a value or --null, not both")
-        data[name] = None
-    return data
-
-
-def _from_json(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    if text == "-":
-        text = click.get_binary_stream("stdin").read().decode("utf-8-sig")
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(broken(error)) from None
-    if not isinstance(data, dict):
-        message = 'the JSON is not an object, like {"field": "value"}'
-        raise ValueError(message)  # noqa: TRY004
-    return data

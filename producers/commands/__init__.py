@@ -3,9 +3,21 @@
 `ExampleCommand` is the register: the worker's table of handlers is proved complete against it.
 """
 
+from uuid_utils.compat import uuid7
+
 from .atomic import Atomic
 from .base import Command, NewId, Payload, Query, Ref, View
-from .like import CountLikes, CreateLike, CreateLikes, DeleteLike, GetLike, LikeKey, LikeView, ListLikes, UpsertLike
+from .like import (
+    CountLikes,
+    CreateLike,
+    CreateLikes,
+    DeleteLike,
+    GetLike,
+    LikeKey,
+    LikeView,
+    ListLikes,
+    UpsertLike,
+)
 from .post import (
     CountPosts,
     CreatePost,
@@ -120,4 +132,5 @@ __all__ = [
     "UserCommand",
     "UserView",
     "View",
+    "uuid7",
 ]

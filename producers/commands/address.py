@@ -12,17 +12,21 @@ from .base import Payload
 class Addressed(Payload):
     """A command about one row.
 
-    `unique` lists the fields that can name it, the primary key first. Where the key is set it is the
-    address and every other field a value; else the one unique field that is set.
+    `unique` lists the fields that can name it, the primary key first: exactly one of them is set.
+    Where `key_first`, the key may be set beside others, which then are values, and so is every null.
     """
 
     unique: ClassVar[tuple[str, ...]] = ("id",)
+    key_first: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
-        if self.unique[0] not in self.model_fields_set and len(self._named()) != 1:
-            key, *others = self.unique
-            message = f"name the row by {key}" + (f", or by exactly one of {', '.join(others)}" if others else "")
+        key, *others = self.unique
+        named = self._named()
+        if len(named) != 1 and not (self.key_first and key in named):
+            message = f"name the row by {key}" + (
+                f", or by exactly one of {', '.join(others)}" if others else ""
+            )
             raise ValueError(message)
         if getattr(self, self.address) is None:
             message = f"{self.address} names the row, so it cannot be null"
@@ -30,7 +34,8 @@ class Addressed(Payload):
         return self
 
     def _named(self) -> list[str]:
-        return [name for name in self.unique if name in self.model_fields_set]
+        named = [name for name in self.unique if name in self.model_fields_set]
+        return [name for name in named if getattr(self, name) is not None] if self.key_first else named
 
     @property
     def address(self) -> str:
@@ -53,7 +58,7 @@ class Changing(Payload):
         return self
 
     def values(self, *, without: tuple[str, ...]) -> dict[str, Any]:
-        """The values that were set, by field."""
+        """Return the values that were set, by field."""
         return {
             name: getattr(self, name)
             for name in type(self).model_fields
@@ -63,6 +68,8 @@ class Changing(Payload):
 
 class Updating(Addressed, Changing):
     """An update: the row may be missing (the result is then None) unless `must_exist` is set."""
+
+    key_first: ClassVar[bool] = True
 
     must_exist: bool = Field(default=False, description="reject the update of a missing row")
 

@@ -23,10 +23,12 @@ def _to_wire(commands: Sequence[Command[Any]], info: SerializationInfo) -> list[
 
 
 def _revive(item: Any, registry: Registry) -> Command[Any]:
-    if not isinstance(item, dict) or not isinstance(item.get("payload"), dict):
-        message = 'each command of an Atomic is {"kind": ..., "version": ..., "payload": {...}}'
-        raise UnreadableCommand(message)
-    return registry.revive(str(item.get("kind")), int(item.get("version", 1)), item["payload"])
+    match item if not isinstance(item, dict) else {"version": 1, **item}:
+        case {"kind": str(kind), "version": int(version), "payload": dict(payload)}:
+            return registry.revive(kind, version, payload)
+        case _:
+            message = 'each command of an Atomic is {"kind": ..., "version": ..., "payload": {...}}'
+            raise UnreadableCommand(message)
 
 
 class Atomic(Command[list[Any]]):
@@ -51,7 +53,7 @@ class Atomic(Command[list[Any]]):
 
     @field_validator("commands")
     @classmethod
-    def _flat(cls, commands: Sequence[Command[Any]]) -> Sequence[Command[Any]]:
+    def _flat(cls, commands: Sequence[Any]) -> Sequence[Command[Any]]:
         for command in commands:
             if isinstance(command, Atomic):
                 message = "an Atomic cannot hold another Atomic; put its commands in line"

@@ -8,8 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID, uuid5
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, TypeAdapter, field_validator
-from uuid_utils.compat import uuid7
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    TypeAdapter,
+    field_validator,
+)
 
 if TYPE_CHECKING:
     from .registry import Registry
@@ -39,8 +47,11 @@ def _unless_fingerprint(value: str, info: SerializationInfo) -> str | None:
     return None if info.context == _FINGERPRINT else value
 
 
-NewId = Annotated[UUID, Field(default_factory=uuid7, description="chosen by the producer"), Generated()]
-"""The id of a new row: a UUIDv7, or derived from the command id where one is given."""
+NewId = Annotated[UUID, Field(description="chosen by the producer"), Generated()]
+"""The id of a new row: a UUIDv7, or derived from the command id where one is given.
+
+The field itself says `= Field(default_factory=uuid7)`: type checkers do not look for it in Annotated.
+"""
 
 Secret = Annotated[str, PlainSerializer(_unless_fingerprint)]
 """Text that the fingerprint leaves out; its field also says `repr=False`."""
@@ -67,20 +78,20 @@ class Payload(BaseModel):
         update: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            within = seed and uuid5(seed, name)
             if name not in self.model_fields_set:
                 if any(isinstance(mark, Generated) for mark in field.metadata):
-                    update[name] = within or value
+                    update[name] = value if seed is None else uuid5(seed, name)
             elif isinstance(value, Payload):
-                update[name] = value.identified(within)
+                update[name] = value.identified(seed and uuid5(seed, name))
             elif isinstance(value, tuple) and value and isinstance(value[0], Payload):
+                within = seed and uuid5(seed, name)
                 update[name] = tuple(
                     item.identified(within and uuid5(within, str(index))) for index, item in enumerate(value)
                 )
         return self.model_copy(update=update) if update else self
 
     def to_wire(self) -> dict[str, Any]:
-        """The fields that were set, as JSON values."""
+        """Return the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
@@ -109,15 +120,15 @@ class Command(Payload, Generic[R]):
 
     @classmethod
     def result_type(cls) -> TypeAdapter[Any]:
-        """The adapter that checks and parses this command's result."""
+        """Return the adapter that checks and parses this command's result."""
         adapter = cls.__dict__.get("_result_adapter")
         if adapter is None:
             adapter = TypeAdapter(_result_of(cls))
             type.__setattr__(cls, "_result_adapter", adapter)
-        return adapter  # type: ignore[no-any-return]  # kept untyped in the class's namespace
+        return adapter
 
     def dump_result(self, value: Any) -> Any:
-        """Turn what a handler returned into JSON values; raise PydanticSerializationError where it is of another type."""
+        """Turn a handler's result into JSON values; one of another type raises PydanticSerializationError."""
         return self.result_type().dump_python(value, mode="json", warnings="error")
 
     def parse_result(self, value: Any) -> R:
@@ -126,7 +137,7 @@ class Command(Payload, Generic[R]):
         return result
 
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of the canonical JSON of kind, version and the fields that were set, without secrets."""
+        """SHA-256, in hex, of the canonical JSON of kind, version and set fields, without secrets."""
         payload = self.model_dump(mode="json", exclude_unset=True, context=_FINGERPRINT)
         content = json.dumps([self.kind, self.version, payload], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()

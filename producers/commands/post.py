@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import Field
+from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
@@ -53,7 +54,7 @@ class PostView(View):
 class NewPostOf(Payload):
     """The fields of a new post, its author among them."""
 
-    id: NewId
+    id: NewId = Field(default_factory=uuid7)
     title: Title
     content: Content = ""
     user_id: Author

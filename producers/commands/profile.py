@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import Field
+from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Ref, View
@@ -39,7 +40,7 @@ class ProfileView(View):
 class NewProfileOf(Payload):
     """The fields of a new profile, its user among them."""
 
-    id: NewId
+    id: NewId = Field(default_factory=uuid7)
     bio: Bio | None = None
     user_id: Owner
 
@@ -76,7 +77,7 @@ class UpsertProfile(Upserting, Command[ProfileView]):
     kind: ClassVar[str] = "profile.upsert"
     unique: ClassVar[tuple[str, ...]] = _UNIQUE
 
-    id: NewId
+    id: NewId = Field(default_factory=uuid7)
     bio: Bio | None = None
     user_id: Owner
 

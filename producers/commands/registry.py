@@ -32,8 +32,10 @@ class Registry(Mapping[str, type[Command[Any]]]):
 
     @classmethod
     def of(cls, module: ModuleType) -> Registry:
-        """The commands with a kind that stand in a module's namespace."""
-        found = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Command)]
+        """Collect the commands with a kind that stand in a module's namespace."""
+        found = [
+            value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Command)
+        ]
         return cls(dict.fromkeys(command for command in found if command.kind))
 
     def __getitem__(self, kind: str) -> type[Command[Any]]:
@@ -53,17 +55,25 @@ class Registry(Mapping[str, type[Command[Any]]]):
             message = f"kind {nearest(kind, sorted(self))}"
             raise UnreadableCommand(message) from None
         if version > command.version:
-            message = f"{kind} version {version} is newer than version {command.version}, the newest known here"
+            message = (
+                f"{kind} version {version} is newer than version {command.version}, the newest known here"
+            )
             raise UnreadableCommand(message)
         for older in range(version, command.version):
             if older not in command.lifts:
                 message = f"{kind} version {older} is too old: nothing lifts it to version {older + 1}"
                 raise UnreadableCommand(message)
-            payload = command.lifts[older](payload)
         try:
+            for older in range(version, command.version):
+                payload = command.lifts[older](payload)
             return command.revive(payload, self)
+        except UnreadableCommand:
+            raise
         except ValidationError as error:
             raise UnreadableCommand(explain(error)) from None
+        except Exception as error:  # a lift or a validator with a bug: a newer one may be able to read it
+            message = f"{kind} version {version} cannot be read: {type(error).__name__}"
+            raise UnreadableCommand(message) from error
 
 
 def explain(error: ValidationError) -> str:

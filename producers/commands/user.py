@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import EmailStr, Field, model_validator
+from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Secret, View
@@ -19,7 +20,11 @@ Username = Annotated[str, Field(min_length=1, max_length=50, description="1 to 5
 Email = Annotated[EmailStr, Field(max_length=255, description="at most 255 characters, unique")]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Age = Annotated[int, Field(ge=0, le=150, description="0 to 150")]
-HashedPassword = Annotated[Secret, Field(max_length=255, pattern=r"^\$argon2", description="from hash_password()")]
+HashedPassword = Annotated[
+    Secret, Field(max_length=255, pattern=r"^\$argon2", description="from hash_password()")
+]
+
+U = TypeVar("U", "NewUser", "UpsertUser")
 
 _UNIQUE = ("id", "username", "email")
 _COLUMNS = ("id", "username", "email", "name", "age", "is_active", "created_at", "updated_at", "version")
@@ -44,10 +49,17 @@ class UserView(View):
     liked_posts: tuple[PostView, ...] | None = None
 
 
+def _named(user: U) -> U:
+    if user.username is None and user.email is None and user.name is None:
+        message = "give at least one of username, email and name"
+        raise ValueError(message)
+    return user
+
+
 class NewPost(Payload):
     """A post that is created together with its author."""
 
-    id: NewId
+    id: NewId = Field(default_factory=uuid7)
     title: Title
     content: Content = ""
 
@@ -55,14 +67,14 @@ class NewPost(Payload):
 class NewProfile(Payload):
     """A profile that is created together with its user."""
 
-    id: NewId
+    id: NewId = Field(default_factory=uuid7)
     bio: Bio | None = None
 
 
 class NewUser(Payload):
     """The fields of a new user: at least one of username, email and name."""
 
-    id: NewId
+    id: NewId = Field(default_factory=uuid7)
     username: Username | None = None
     email: Email | None = None
     name: Name | None = None
@@ -70,12 +82,7 @@ class NewUser(Payload):
     hashed_password: HashedPassword | None = Field(default=None, repr=False)
     is_active: bool = True
 
-    @model_validator(mode="after")
-    def _has_a_name(self) -> Self:
-        if self.username is None and self.email is None and self.name is None:
-            message = "give at least one of username, email and name"
-            raise ValueError(message)
-        return self
+    _has_a_name = model_validator(mode="after")(_named)
 
 
 class CreateUser(NewUser, Command[UserView]):
@@ -118,13 +125,15 @@ class UpsertUser(Upserting, Command[UserView]):
     unique: ClassVar[tuple[str, ...]] = _UNIQUE
     required: ClassVar[frozenset[str]] = frozenset({"is_active"})
 
-    id: NewId
+    id: NewId = Field(default_factory=uuid7)
     username: Username | None = None
     email: Email | None = None
     name: Name | None = None
     age: Age | None = None
     hashed_password: HashedPassword | None = Field(default=None, repr=False)
     is_active: bool | None = None
+
+    _has_a_name = model_validator(mode="after")(_named)  # it has to be able to create
 
 
 class DeleteUser(Addressed, Command[bool]):

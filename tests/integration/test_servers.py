@@ -17,11 +17,13 @@ from worker.demo.servers import PostgresServer, RedisServer, ServerError
 
 # Starts both servers, tells where they are, and then ends as its argument says.
 _PARENT = """
-import sys
+import select, sys
 from worker.demo.servers import PostgresServer, RedisServer
 with PostgresServer(durable=False) as postgres, RedisServer() as redis:
     print(postgres.pid, redis.pid, postgres.folder, redis.folder, flush=True)
-    sys.stdin.read()
+    # In steps: a signal that comes just before a read that blocks would not end it.
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        pass
     if sys.argv[1] == "error":
         raise RuntimeError
 """

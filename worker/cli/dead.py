@@ -19,7 +19,8 @@ from ..replay import drop as drop_letter
 from ..replay import fetch, payload_of, replay
 from .group import Failed, load_app, opened, settle
 
-_STATES = ("rejected", "dead", "retrying", "resolved", "dropped")
+_WAITING = ("rejected", "dead", "retrying")
+_STATES = (*_WAITING, "resolved", "dropped")
 
 
 @click.group()
@@ -28,8 +29,12 @@ def dead() -> None:
 
 
 @dead.command("list")
-@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="rejected and dead by default.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, help="Most letters to list, the latest first.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(_STATES), help="All that wait by default."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, help="Most letters to list, the latest first."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_obj
 def list_(path: str, states: tuple[str, ...], limit: int, *, as_json: bool) -> None:
@@ -38,14 +43,15 @@ def list_(path: str, states: tuple[str, ...], limit: int, *, as_json: bool) -> N
 
     async def work() -> list[Row[Any]]:
         async with opened(app), app.sessions() as session:
-            return await list_letters(session, app.tables, states=states or ("rejected", "dead"), limit=limit)
+            return await list_letters(session, app.tables, states=states or _WAITING, limit=limit)
 
     letters = settle(work())
     for letter in letters:
         if as_json:
             click.echo(json.dumps(_plain(letter)))
         else:
-            click.echo(f"{letter.command_id}  {letter.state:<9} {letter.kind or '?':<20} {letter.code}: {letter.message}")
+            about = f"{letter.state:<9} {letter.kind or '?':<20} {letter.code}: {letter.message}"
+            click.echo(f"{letter.command_id}  {about}")
     if not letters:
         click.echo("no letters", err=True)
 
@@ -60,24 +66,32 @@ def show(path: str, command_id: str, *, as_json: bool) -> None:
 
     async def work() -> Row[Any]:
         async with opened(app), app.sessions() as session:
-            return await fetch(session, app, _uuid(command_id))
+            return await fetch(session, app, command_uuid(command_id))
 
     letter = settle(work())
-    shown = _plain(letter) | {"payload": payload_of(letter.body)}
+    body = letter.body.decode(errors="backslashreplace")
+    shown = _plain(letter) | {"payload": payload_of(letter.body), "body": body}
     if as_json:
         click.echo(json.dumps(shown))
         return
     for name, value in shown.items():
         if name not in {"traceback", "payload", "body"}:
             click.echo(f"{name:<12} {value}")
-    click.echo(f"payload      {json.dumps(shown['payload'], indent=2) if shown['payload'] is not None else letter.body!r}")
+    payload = shown["payload"]
+    click.echo(f"body         {body}" if payload is None else f"payload      {json.dumps(payload, indent=2)}")
     click.echo(letter.traceback)
 
 
 @dead.command()
 @click.argument("command_ids", nargs=-1, required=True, metavar="COMMAND_ID...")
 @click.option("--payload", metavar="JSON", help="Replay with this payload instead; '-' reads it from stdin.")
-@click.option("--set", "changes", multiple=True, metavar="FIELD=JSON", help="Replay with this field changed; text needs no quotes.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="FIELD=JSON",
+    help="Replay with this field changed; text needs no quotes.",
+)
 @click.pass_obj
 def retry(path: str, command_ids: tuple[str, ...], payload: str | None, changes: tuple[str, ...]) -> None:
     """Replay commands, mended if you say how; what they become is validated before anything is sent."""
@@ -88,7 +102,7 @@ def retry(path: str, command_ids: tuple[str, ...], payload: str | None, changes:
 
     async def work(redis: Redis) -> None:
         for given in command_ids:
-            await replay(app, redis, _uuid(given), payload=edited, changes=_changes(changes))
+            await replay(app, redis, command_uuid(given), payload=edited, changes=_changes(changes))
             click.echo(f"{given}  retrying")
 
     settle(_with_redis(app, work))
@@ -103,7 +117,7 @@ def drop(path: str, command_ids: tuple[str, ...]) -> None:
 
     async def work(redis: Redis) -> None:
         for given in command_ids:
-            await drop_letter(app, redis, _uuid(given))
+            await drop_letter(app, redis, command_uuid(given))
             click.echo(f"{given}  dropped")
 
     settle(_with_redis(app, work))
@@ -117,7 +131,9 @@ async def _with_redis(app: App, work: Any) -> None:
 def _plain(letter: Row[Any]) -> dict[str, Any]:
     values = {name: value for name, value in letter._mapping.items() if name != "body"}  # noqa: SLF001  # a Row's mapping is public
     return {
-        name: value if value is None or isinstance(value, int | str) else (str(value) if isinstance(value, UUID) else value.isoformat())
+        name: value
+        if value is None or isinstance(value, int | str)
+        else (str(value) if isinstance(value, UUID) else value.isoformat())
         for name, value in values.items()
     }
 
@@ -143,7 +159,3 @@ def _json(text: str, option: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Failed(f"{option}: must be a JSON object of fields")
     return value
-
-
-def _uuid(text: str) -> UUID:
-    return command_uuid(text)

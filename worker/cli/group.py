@@ -21,6 +21,7 @@ from producers.errors import CommandError, InvalidSettings
 from ..app import App
 from ..logs import configure
 from ..retry import classify
+from ..sqlstates import sqlstate_of
 
 T = TypeVar("T")
 EXAMPLE_APP = "worker.main:app"
@@ -36,7 +37,12 @@ class Failed(click.ClickException):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option(
-    "--app", "path", default=EXAMPLE_APP, envvar="WORKER_APP", metavar="MODULE:NAME", help="The App to serve; $WORKER_APP."
+    "--app",
+    "path",
+    default=EXAMPLE_APP,
+    envvar="WORKER_APP",
+    metavar="MODULE:NAME",
+    help="The App to serve; $WORKER_APP.",
 )
 @click.pass_context
 def cli(context: click.Context, path: str) -> None:
@@ -51,13 +57,17 @@ def load_app(path: str) -> App:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        app = getattr(import_module(module), name or "app")
+        found = import_module(module)
     except ModuleNotFoundError as error:
-        raise Failed(f"--app {path}: there is no module {error.name!r} here or among what is installed") from None
-    except AttributeError:
-        raise Failed(f"--app {path}: module {module!r} has no {name or 'app'!r}") from None
+        raise Failed(
+            f"--app {path}: there is no module {error.name!r} here or among what is installed"
+        ) from None
+    except ValueError:
+        raise Failed(f"--app {path!r}: write MODULE:NAME, such as {EXAMPLE_APP}") from None
+    app = getattr(found, name or "app", None)
     if not isinstance(app, App):
-        raise Failed(f"--app {path}: that is a {type(app).__name__}, not a worker.app.App")
+        what = "there is no such name" if app is None else f"that is a {type(app).__name__}"
+        raise Failed(f"--app {path}: {what}, and it must be a worker.app.App")
     try:
         configure(app.options)
         _ = app.queue
@@ -67,18 +77,22 @@ def load_app(path: str) -> App:
 
 
 def settle(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work`; what goes wrong outside of us is told in a line, what goes wrong here with its traceback."""
+    """Run `work`; what goes wrong outside of us is told in a line, and our own bugs with a traceback."""
     try:
         return asyncio.run(work)
     except CommandError as error:
         raise Failed(str(error)) from None
     except RedisError as error:
         raise Failed(f"Redis: {type(error).__name__}; see `python -m worker check`") from None
-    except (SQLAlchemyError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, SQLAlchemyError | OSError) and sqlstate_of(error) is None:
+            raise
         failure = classify(error)
         if failure.sqlstate == "42P01":
             raise Failed("the database is not migrated; run `python -m worker migrate`") from None
-        raise Failed(f"database: {failure.error_class}: {failure.message}; see `python -m worker check`") from None
+        raise Failed(
+            f"database: {failure.error_class}: {failure.message}; see `python -m worker check`"
+        ) from None
 
 
 @asynccontextmanager

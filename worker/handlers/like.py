@@ -68,6 +68,6 @@ async def count_likes(session: AsyncSession, _command: CountLikes) -> int:
 async def refuse_own_post(session: AsyncSession, wanted: Sequence[LikeKey]) -> None:
     """Reject likes of one's own post; a missing post is left to the foreign key, as it may be on its way."""
     of_posts = select(Post.id, Post.user_id).where(Post.id.in_({like.post_id for like in wanted}))
-    authored = {(author, post) for post, author in (await session.execute(of_posts)).tuples()}
+    authored = {(author, post) for post, author in (await session.execute(of_posts))}
     if any((like.user_id, like.post_id) in authored for like in wanted):
         raise CommandRejected("a user cannot like their own post", code="own_post", field="post_id")

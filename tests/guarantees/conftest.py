@@ -1,0 +1,171 @@
+"""What the guarantee tests share: Apps on a real database, a queue with a real worker, a look from outside.
+
+`make_app` makes an App with short limits. `deliver` (worker.testing) brings it a command without Redis;
+`drain` and `running` bring it what is queued, by a real arq worker. `endings`, `letters`, `counters` and
+`database` see what was committed, on connections that are none of the App's.
+"""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Protocol
+
+import pytest
+from arq.worker import Worker
+from sqlalchemy import Row, Table, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from producers import Command, Producer
+from producers.settings import QueueSettings
+from tests.guarantees.counters import COUNTERS
+from worker.app import App, Handler
+from worker.handlers import HANDLERS
+from worker.models.migrations import EXAMPLE
+from worker.settings import WorkerOptions
+from worker.tables import worker_tables
+from worker.transport import redis_pool, worker_settings
+
+SHORT: dict[str, Any] = {
+    "concurrency": 5,
+    "job_timeout": 5.0,
+    "commit_timeout": 2.0,
+    "max_attempts": 3,
+    "backoff": 0.05,
+    "backoff_cap": 0.1,
+    "unreadable_timeout": 0.5,
+    "shutdown_timeout": 5.0,
+    "poll_delay": 0.02,
+}
+"""Limits that a test can wait for."""
+
+Handlers = Mapping[type[Command[Any]], Handler]
+Rows = Callable[[], Awaitable[list[Row[Any]]]]
+Counters = Callable[[], Awaitable[dict[str, int]]]
+Drain = Callable[[App], Awaitable[None]]
+Running = Callable[[App], AbstractAsyncContextManager[Worker]]
+
+
+class MakeApp(Protocol):
+    """Makes the example's App, or one with `handlers`; `options` are fields of WorkerOptions."""
+
+    def __call__(self, handlers: Handlers | None = None, **options: Any) -> App: ...
+
+
+@pytest.fixture
+def queue(redis_url: str, queue_name: str) -> QueueSettings:
+    """A queue of the test's own."""
+    return QueueSettings(redis_url=redis_url, name=queue_name, redis_retries=2)
+
+
+@pytest.fixture
+async def producer(queue: QueueSettings) -> AsyncIterator[Producer]:
+    """A producer on that queue."""
+    async with Producer(settings=queue) as producer:
+        yield producer
+
+
+@pytest.fixture
+async def make_app(database_url: str, queue: QueueSettings) -> AsyncIterator[MakeApp]:
+    """Makes Apps on the test's database and queue; each has an engine of its own, closed at the end."""
+    made: list[App] = []
+
+    def make(handlers: Handlers | None = None, **options: Any) -> App:
+        settings = WorkerOptions(**{"database_url": database_url, **SHORT, **options})
+        example = handlers is None
+        handlers = HANDLERS if handlers is None else handlers
+        made.append(App(handlers, settings=settings, queue=queue, migrations=[EXAMPLE] if example else []))
+        return made[-1]
+
+    yield make
+    for app in made:
+        await app.close()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> App:
+    """The example's App."""
+    return make_app()
+
+
+@pytest.fixture
+def drain() -> Drain:
+    """Runs an arq worker in this process until the queue is empty, delayed commands included."""
+
+    async def drain(app: App) -> None:
+        async with _working(app, burst=True) as (_, working):
+            await working
+
+    return drain
+
+
+@pytest.fixture
+def running() -> Running:
+    """Runs an arq worker in this process while a block goes on; what it has not finished is handed back."""
+
+    @asynccontextmanager
+    async def running(app: App) -> AsyncIterator[Worker]:
+        async with _working(app, burst=False) as (worker, working):
+            while "presence" not in worker.ctx:
+                await asyncio.wait({working}, timeout=0.01)
+                if working.done():
+                    await working  # it could not start
+            yield worker
+
+    return running
+
+
+@asynccontextmanager
+async def _working(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, asyncio.Task[None]]]:
+    settings = {
+        name: value for name, value in vars(worker_settings(app)).items() if not name.startswith("__")
+    }
+    ours = {"redis_pool": redis_pool(app), "burst": burst, "ctx": {}, "handle_signals": False}
+    worker = Worker(**{**settings, **ours})
+    working = asyncio.create_task(worker.async_run())
+    try:
+        yield worker, working
+    finally:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Call to deprecated close")  # arq's
+            await worker.close()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """The test's database, seen from outside: a new connection for each look."""
+    engine = create_async_engine(database_url, poolclass=NullPool)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def endings(database: AsyncEngine) -> Rows:
+    """Reads the committed rows of processed_commands, in the order of their ids."""
+    return lambda: _rows(database, worker_tables(None).processed_commands)
+
+
+@pytest.fixture
+def letters(database: AsyncEngine) -> Rows:
+    """Reads the committed rows of dead_letters, in the order of their ids."""
+    return lambda: _rows(database, worker_tables(None).dead_letters)
+
+
+@pytest.fixture
+async def counters(database: AsyncEngine) -> Counters:
+    """The table that the commands of counters.py change; reads what is committed there, by name."""
+    async with database.begin() as connection:
+        await connection.run_sync(COUNTERS.metadata.create_all)
+
+    async def counters() -> dict[str, int]:
+        return {row.name: row.n for row in await _rows(database, COUNTERS)}
+
+    return counters
+
+
+async def _rows(database: AsyncEngine, table: Table) -> list[Row[Any]]:
+    async with database.connect() as connection:
+        return list((await connection.execute(select(table).order_by(*table.primary_key))).all())

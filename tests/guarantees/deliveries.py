@@ -1,0 +1,36 @@
+"""Commands as they reach the executor, made by hand, so that a test chooses what the queue says of them."""
+
+from collections import Counter
+from typing import Any
+from uuid import UUID, uuid4
+
+from producers.commands import Command
+from producers.wire import Answer, Envelope
+from worker import executor
+from worker.app import App
+from worker.delivery import Delivery, Failures
+
+
+def envelope_of(command: Command[Any], command_id: UUID | None = None) -> Envelope:
+    """Wrap a command under an id of its own; each delivery of the envelope is the same command."""
+    return Envelope.of(command.identified(command_id), command_id or uuid4())
+
+
+async def answer_of(app: App, envelope: Envelope, *, first: bool = False, expired: bool = False) -> Answer:
+    """Deliver as often as a queue would, without its pauses; `expired` says that the deadline has passed."""
+    failures: Counter[str] = Counter()
+
+    async def count(reason: str) -> Failures:
+        failures[reason] += 1
+        return Failures(failures[reason], 0)
+
+    body = envelope.encode().encode()
+    for turn in range(10):
+        again = turn > 0 or not first
+        delivery = Delivery(
+            envelope.id, app.queue.name, body, envelope, count, first=not again, expired=expired
+        )
+        outcome = await executor.execute(app, delivery)
+        if isinstance(outcome, Answer):
+            return outcome
+    raise AssertionError("ten deliveries have come to no answer")

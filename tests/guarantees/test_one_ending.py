@@ -1,0 +1,146 @@
+"""The promise: a command has one ending, the first that was committed, whatever its deliveries came to.
+
+Two deliveries of one command disagree. One of them is frozen inside PostgreSQL right before it inserts its
+ending, or after that and before its COMMIT; the other goes on; then the frozen one wakes. Whoever is late
+rolls back what it did and answers what the other one wrote.
+"""
+
+import asyncio
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from producers import CommandRejected
+from producers.wire import Answer, Ending, Envelope
+from tests.guarantees.conftest import Counters, MakeApp, Rows
+from tests.guarantees.counters import Bump, bump
+from tests.guarantees.deliveries import answer_of, envelope_of
+from tests.guarantees.triggers import gate
+
+Delivering = asyncio.Task[Answer]
+Deliver = Callable[[Ending, Envelope], Delivering]
+
+APPLIED, REJECTED, DEAD, EXPIRED = Ending.APPLIED, Ending.REJECTED, Ending.DEAD, Ending.EXPIRED
+DISAGREEMENTS = list(permutations([APPLIED, REJECTED, DEAD, EXPIRED], 2))
+"""The one that is frozen, the other one: all orders."""
+
+
+async def reject(_session: AsyncSession, _command: Bump) -> int:
+    raise CommandRejected("it breaks a rule", code="rule", field="name")
+
+
+async def fail(_session: AsyncSession, _command: Bump) -> int:
+    raise RuntimeError("a bug")
+
+
+HANDLERS: dict[Ending, Any] = {APPLIED: bump, REJECTED: reject, DEAD: fail, EXPIRED: bump}
+
+
+@pytest.fixture
+def deliver(make_app: MakeApp, counters: Counters) -> Deliver:  # noqa: ARG001  # the table has to be there
+    """Starts a delivery that comes to this ending, in an App of its own, as in a process of its own."""
+
+    def deliver(ending: Ending, envelope: Envelope) -> Delivering:
+        app = make_app({Bump: HANDLERS[ending]}, max_attempts=1, commit_timeout=20, job_timeout=20)
+        return asyncio.create_task(answer_of(app, envelope, expired=ending is EXPIRED))
+
+    return deliver
+
+
+@pytest.fixture
+def there_is_one_ending(counters: Counters, endings: Rows, letters: Rows) -> Callable[..., Any]:
+    """Checks that rows, letters, effects and both answers say the same."""
+
+    async def check(ending: Ending, *answers: Answer) -> None:
+        [row] = await endings()
+        assert row.ending == ending
+        assert list(answers) == [Answer(ending, row.result, row.error)] * 2
+        assert await counters() == ({"n": 1} if ending is APPLIED else {})
+        expected = [(row.command_id, ending)] if ending in {REJECTED, DEAD} else []
+        assert [(letter.command_id, letter.state) for letter in await letters()] == expected
+
+    return check
+
+
+@pytest.mark.parametrize(("late", "other"), DISAGREEMENTS)
+async def test_one_frozen_before_its_ending_adopts_the_other(
+    late: Ending,
+    other: Ending,
+    database: AsyncEngine,
+    deliver: Deliver,
+    there_is_one_ending: Callable[..., Any],
+) -> None:
+    envelope = envelope_of(Bump(name="n"))
+    async with gate(database, late, "before") as closed:
+        frozen = deliver(late, envelope)
+        await closed.held()
+        answer = await deliver(other, envelope)
+        await there_is_one_ending(other, answer, answer)
+        await closed.open()
+        await there_is_one_ending(other, answer, await frozen)
+
+
+@pytest.mark.parametrize(("first", "other"), DISAGREEMENTS)
+async def test_one_frozen_before_its_commit_is_waited_for_and_adopted(
+    first: Ending,
+    other: Ending,
+    database: AsyncEngine,
+    deliver: Deliver,
+    there_is_one_ending: Callable[..., Any],
+) -> None:
+    envelope = envelope_of(Bump(name="n"))
+    async with gate(database, first, "after") as closed:
+        frozen = deliver(first, envelope)
+        await closed.held()
+        waiting = deliver(other, envelope)
+        await closed.queued()
+        await closed.open()
+        await there_is_one_ending(first, await frozen, await waiting)
+
+
+@pytest.mark.parametrize(("lost", "other"), DISAGREEMENTS)
+async def test_one_whose_connection_is_lost_before_its_commit_adopts_the_one_that_waited(
+    lost: Ending,
+    other: Ending,
+    database: AsyncEngine,
+    deliver: Deliver,
+    there_is_one_ending: Callable[..., Any],
+) -> None:
+    envelope = envelope_of(Bump(name="n"))
+    async with gate(database, lost, "after") as closed:
+        frozen = deliver(lost, envelope)
+        pid = await closed.held()
+        waiting = deliver(other, envelope)
+        await closed.queued()
+        await closed.kill(pid)
+        answer = await waiting
+        await closed.open()
+        await there_is_one_ending(other, answer, await frozen)
+
+
+@pytest.mark.parametrize("sleeper", [APPLIED, REJECTED, DEAD])
+@pytest.mark.parametrize("other", [APPLIED, REJECTED, DEAD, EXPIRED])
+async def test_one_that_sleeps_in_its_handler_adopts_what_it_finds(
+    sleeper: Ending,
+    other: Ending,
+    make_app: MakeApp,
+    deliver: Deliver,
+    there_is_one_ending: Callable[..., Any],
+) -> None:
+    asleep, wake = asyncio.Event(), asyncio.Event()
+
+    async def sleep(session: AsyncSession, command: Bump) -> Any:
+        asleep.set()
+        await wake.wait()
+        return await HANDLERS[sleeper](session, command)
+
+    envelope = envelope_of(Bump(name="n"))
+    app = make_app({Bump: sleep}, max_attempts=1)
+    sleeping = asyncio.create_task(answer_of(app, envelope, first=True))
+    await asleep.wait()
+    answer = await deliver(other, envelope)
+    wake.set()
+    await there_is_one_ending(other, answer, await sleeping)

@@ -1,0 +1,89 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from producers.wire import Answer, Ending, Keys, command_uuid
+
+
+@pytest.fixture
+def environment(redis_url: str, queue_name: str) -> dict[str, str]:
+    """Where the command line finds its queue."""
+    root = str(Path(__file__).parents[2])
+    return os.environ | {"REDIS_URL": redis_url, "QUEUE_NAME": queue_name, "PYTHONPATH": root}
+
+
+def start(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
+    """Start the command line as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "producers", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_result_reaches_the_shell(environment: dict[str, str], redis_url: str, queue_name: str) -> None:
+    keys, command_id = Keys(queue_name), command_uuid("one")
+    process = start(environment, "send", "user.count", "--command-id", "one", "--wait", "--timeout", "30")
+    with redis.Redis.from_url(redis_url) as client:
+        wait_until(lambda: client.zcard(queue_name) == 1)
+        client.set(keys.result(command_id), Answer(Ending.ANSWERED, 7).encode())
+    out, err = process.communicate(timeout=30)
+    assert (json.loads(out), err, process.returncode) == (7, "", 0)
+
+
+def test_ctrl_c_ends_a_send_without_a_traceback(
+    environment: dict[str, str], redis_url: str, queue_name: str
+) -> None:
+    process = start(environment, "send", "user.count", "--wait")
+    with redis.Redis.from_url(redis_url) as client:
+        wait_until(lambda: client.zcard(queue_name) == 1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (out, process.returncode) == ("", 130)
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_ends_a_load_with_what_was_sent(
+    environment: dict[str, str], redis_url: str, queue_name: str, tmp_path: Path
+) -> None:
+    users = tmp_path / "users.csv"
+    users.write_text("username\nada\nbob\n")
+    process = start(environment, "load", str(users), "--as", "user.create", "--wait")
+    with redis.Redis.from_url(redis_url) as client:
+        wait_until(lambda: client.zcard(queue_name) == 2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (out, process.returncode) == ("", 130)
+        assert "stopped; 2 rows were sent before" in err
+        assert "Traceback" not in err
+        again = start(environment, "load", str(users), "--as", "user.create")
+        assert json.loads(again.communicate(timeout=30)[0])["duplicate"] == 2
+        assert client.zcard(queue_name) == 2
+
+
+def test_a_redis_that_is_away_is_told_in_one_line(environment: dict[str, str]) -> None:
+    away = environment | {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0", "QUEUE_REDIS_RETRIES": "0"}
+    out, err = (process := start(away, "send", "user.count")).communicate(timeout=30)
+    assert (out, process.returncode) == ("", 6)
+    assert err.startswith("queue_unavailable: ")
+    assert err.count("\n") == 1
+    assert "hunter2" not in err

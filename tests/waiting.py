@@ -1,0 +1,18 @@
+"""Waiting for a condition with a deadline, instead of sleeping for luck."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 20) -> None:
+    """Wait until `condition` holds; fail with its source where it does not in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                holds = condition()
+                if holds if isinstance(holds, bool) else await holds:
+                    return
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s: {inspect.getsource(condition).strip()}") from None

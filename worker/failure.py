@@ -1,0 +1,116 @@
+"""What went wrong with an attempt, and what is told of it: in the answer, the log and the dead letter."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy.exc import StatementError
+
+from producers.commands import UnreadableCommand
+from producers.errors import CommandRejected
+
+from .sqlstates import columns, condition, driver_error, sqlstate_of
+
+
+class Cause(StrEnum):
+    """Why an attempt failed; each has one line in `retry` and one in the executor."""
+
+    CONFLICT = "conflict"
+    STALE = "stale_connection"
+    AWAY = "database_away"
+    SLOW = "slow"
+    PARENT = "parent_missing"
+    REFUSED = "refused"
+    BUG = "bug"
+    DEPLOY = "schema_missing"
+    UNREADABLE = "unreadable"
+    UNKNOWN = "commit_unknown"
+
+
+class AttemptTimeout(Exception):
+    """The attempt took longer than WORKER_JOB_TIMEOUT."""
+
+    code = "timeout"
+
+
+class CommitUnknown(Exception):
+    """COMMIT was sent and no answer came: it may or may not have happened."""
+
+    code = "commit_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error, understood.
+
+    `message` holds no values of rows or payloads, and neither does the `trace` of a database error; that of
+    an error of our own code tells it in full.
+    """
+
+    cause: Cause
+    code: str
+    message: str
+    error_class: str
+    sqlstate: str | None = None
+    field: str | None = None
+    trace: str = ""
+
+
+# What the server says in errors of these classes is about code and surroundings, never about data.
+_TELLING = {"08", "28", "3D", "42", "53", "57", "58", "XX"}
+_PART = re.compile(r"in (commands\.\d+) ")
+"""The note that an error in an Atomic bears; other notes are not ours, and may hold values."""
+
+
+def tell(error: Exception, cause: Cause) -> Failure:
+    """Say of an error what may be said."""
+    code, message, field = _summary(error, cause)
+    trace = "".join(traceback.format_tb(error.__traceback__)) + _last_line(error, message)
+    for note in getattr(error, "__notes__", ()):
+        if part := _PART.match(note):
+            message = f"{message} {note}"
+            field = f"{part.group(1)}.{field}" if field else part.group(1)
+    return Failure(
+        cause,
+        code,
+        _storable(message),
+        type(driver_error(error)).__name__,
+        sqlstate_of(error.__cause__ if isinstance(error, CommitUnknown) else error),
+        None if field is None else _storable(field),
+        _storable(trace),
+    )
+
+
+def _summary(error: Exception, cause: Cause) -> tuple[str, str, str | None]:
+    """Return code, message and field."""
+    match error:
+        case CommandRejected():
+            return error.code, str(error.message), error.field
+        case UnreadableCommand():
+            return "unreadable", str(error), None
+        case AttemptTimeout() | CommitUnknown():
+            return error.code, str(type(error).__doc__).removesuffix("."), None
+    if sqlstate := sqlstate_of(error):
+        name, field = condition(sqlstate), columns(error)
+        about = ", ".join(filter(None, (field, getattr(driver_error(error), "constraint_name", None))))
+        return name, name.replace("_", " ") + (f" ({about})" if about else ""), field
+    if cause is Cause.AWAY:
+        return "connection_lost", "the connection to the database failed", None
+    return "bug", f"{type(error).__name__} in the handler", None
+
+
+def _last_line(error: Exception, message: str) -> str:
+    sqlstate, driver = sqlstate_of(error), driver_error(error)
+    if sqlstate is None and not isinstance(error, StatementError):
+        return "".join(traceback.format_exception_only(error))
+    # What a database says of a row, or SQLAlchemy of a parameter, holds its value.
+    told = driver.args[0] if driver.args and sqlstate and sqlstate[:2] in _TELLING else message
+    return f"{type(driver).__name__}: {told}"
+
+
+def _storable(text: str) -> str:
+    """Write out what no text or JSON of a database can hold: NUL and lone surrogates."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
