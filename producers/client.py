@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -16,13 +15,13 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
-from uuid_utils.compat import uuid7
 
 from .commands import Command
 from .connection import connect, understood
-from .errors import CommandConflict, PayloadTooLarge, QueueFull, ResultExpired, ResultTimeout, Unsent
+from .errors import CommandConflict, QueueFull, ResultExpired, ResultTimeout, Unsent
+from .sending import Sending, moment
 from .settings import QueueSettings
-from .wire import Answer, Envelope, Keys, command_uuid
+from .wire import Answer, Keys, command_uuid
 
 R = TypeVar("R")
 Status = Literal["accepted", "duplicate"]
@@ -54,27 +53,6 @@ class Receipt(Generic[R]):
         if isinstance(self.command, Command):
             return self.command.parse_result(answer.result)
         return cast("R", self.command.result_type().validate_python(answer.result))
-
-
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    """One command on its way: what the enqueue script is told about it."""
-
-    command: Command[Any]
-    command_id: UUID
-    envelope: str
-    fingerprint: str
-    generation: int = 0
-    due: str = "+0"
-    deadline: str = ""
-
-    def arguments(self, keys: Keys, nonce: str) -> list[str]:
-        fields = [self.envelope, self.fingerprint, nonce, str(self.generation), self.due, self.deadline, ""]
-        return [keys.job_id(self.command_id), *fields]
-
-    def keys(self, keys: Keys) -> list[str]:
-        at = self.command_id
-        return [keys.job(at), keys.mark(at), keys.result(at), keys.failures(keys.job_id(at))]
 
 
 class Producer:
@@ -125,7 +103,7 @@ class Producer:
         aware time) is when it is due by Redis's clock; past `deadline` (seconds from now, or a time) it is
         not begun.
 
-        Raises CommandConflict, PayloadTooLarge, QueueFull, QueueUnavailable.
+        Raises CommandConflict, QueueFull, QueueUnavailable.
         """
         if delay is not None and at is not None:
             message = "give delay or at, not both"
@@ -133,11 +111,9 @@ class Producer:
         if ordering_key is not None:
             message = "ordering keys need the engine, which this version does not have yet"
             raise NotImplementedError(message)
-        sending = self._prepare(command, command_id)
-        due = _moment(delay or 0, "delay") if at is None else _moment(at, "at")
-        sending = replace(
-            sending, due=due, deadline="" if deadline is None else _moment(deadline, "deadline")
-        )
+        sending = self._sending(command, command_id)
+        due = moment(delay or 0, "delay") if at is None else moment(at, "at")
+        sending = replace(sending, due=due, deadline="" if deadline is None else moment(deadline, "deadline"))
         [receipt] = await self._submit([sending])
         return cast("Receipt[R]", receipt)
 
@@ -153,7 +129,7 @@ class Producer:
             ((c, None) for c in commands) if command_ids is None else zip(commands, command_ids, strict=True)
         )
         receipts: list[Receipt[Any]] = []
-        while batch := [self._prepare(command, command_id) for command, command_id in islice(pairs, _BATCH)]:
+        while batch := [self._sending(command, command_id) for command, command_id in islice(pairs, _BATCH)]:
             try:
                 receipts += await self._submit(batch)
             except Unsent as error:
@@ -167,10 +143,7 @@ class Producer:
 
     async def resend(self, command: Command[Any], command_id: UUID, generation: int) -> None:
         """Replay a failed command: a higher generation goes before what was marked and answered."""
-        envelope = Envelope.of(command, command_id, generation)
-        await self._submit(
-            [_Sending(command, command_id, envelope.encode(), envelope.fingerprint, generation)]
-        )
+        await self._submit([Sending.again(command, command_id, generation)])
 
     async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
         """Wait for the answer of the worker, whatever it says."""
@@ -192,18 +165,10 @@ class Producer:
             await asyncio.sleep(pause if left is None else min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    def _prepare(self, command: Command[Any], given: UUID | str | None) -> _Sending:
-        command_id = uuid7() if given is None else command_uuid(given)
-        command = command.identified(None if given is None else command_id)
-        envelope = Envelope.of(command, command_id)
-        encoded = envelope.encode()
-        size = len(encoded.encode())
-        if size > self.settings.payload_limit:
-            message = f"the command is {size} bytes; QUEUE_PAYLOAD_LIMIT is {self.settings.payload_limit}"
-            raise PayloadTooLarge(message, command_id=command_id)
-        return _Sending(command, command_id, encoded, envelope.fingerprint)
+    def _sending(self, command: Command[Any], command_id: UUID | str | None) -> Sending:
+        return Sending.of(command, command_id, limit=self.settings.payload_limit)
 
-    async def _submit(self, batch: Sequence[_Sending]) -> list[Receipt[Any]]:
+    async def _submit(self, batch: Sequence[Sending]) -> list[Receipt[Any]]:
         nonce = os.urandom(8).hex()
         keys = [self.keys.queue, *(key for sending in batch for key in sending.keys(self.keys))]
         limit = "" if self.settings.max is None else str(self.settings.max)
@@ -223,7 +188,7 @@ class Producer:
             raise QueueFull(message, command_id=only)
         return self._receipts(batch, [word.decode() for word in reply])
 
-    def _receipts(self, batch: Sequence[_Sending], statuses: Sequence[str]) -> list[Receipt[Any]]:
+    def _receipts(self, batch: Sequence[Sending], statuses: Sequence[str]) -> list[Receipt[Any]]:
         receipts = [
             Receipt(sending.command_id, cast("Status", status), sending.command, self)
             for sending, status in zip(batch, statuses, strict=True)
@@ -252,20 +217,3 @@ class Producer:
             )
             raise QueueFull(message, code="redis_full")
         self._memory_checked = time.monotonic()
-
-
-def _moment(given: float | timedelta | datetime | None, name: str) -> str:
-    """Write a time for the script: "+ms" from now, or "ms" since 1970."""
-    match given:
-        case datetime():
-            if given.tzinfo is None:
-                message = f"{name} has no time zone; use datetime.now(UTC) or .astimezone()"
-                raise ValueError(message)
-            return str(round(given.timestamp() * 1000))
-        case timedelta():
-            return _moment(given.total_seconds(), name)
-        case int() | float() if 0 <= given < math.inf:
-            return f"+{round(given * 1000)}"
-        case _:
-            message = f"{name} must be a number of seconds (0 or more), a timedelta or an aware datetime"
-            raise ValueError(message)

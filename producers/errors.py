@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from .loaded import Loaded
+    from .load.loaded import Loaded
 
 
 class CommandError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -89,11 +90,11 @@ class App:
     async def handle(self, session: AsyncSession, command: Command[Any]) -> object:
         """Let its handler carry a command out; each one of an Atomic, in order."""
         if not isinstance(command, Atomic):
-            return await self.handlers[type(command)](session, command)
+            return await self._call(session, command)
         results = []
         for index, part in enumerate(command.commands):
             try:
-                results.append(await self.handlers[type(part)](session, part))
+                results.append(await self._call(session, part))
                 await (
                     session.flush()
                 )  # so that what the database refuses is refused here, where we know the index
@@ -104,6 +105,16 @@ class App:
                 error.add_note(f"in commands.{index} ({part.kind})")
                 raise
         return results
+
+    async def _call(self, session: AsyncSession, command: Command[Any]) -> object:
+        try:
+            return await self.handlers[type(command)](session, command)
+        except (asyncio.CancelledError, SystemExit) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # a timeout or a shutdown; else it is a failure of the handler's like any other
+            message = f"the handler raised {type(error).__name__}"
+            raise RuntimeError(message) from error
 
     async def close(self) -> None:
         """Close the engine, where it was made here."""

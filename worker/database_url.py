@@ -6,14 +6,8 @@ from sqlalchemy.exc import ArgumentError
 # What asyncpg takes as text; with any other word in the URL it would fail at the first connection.
 _QUERY = {
     *("host", "port", "user", "password", "passfile", "database", "service", "servicefile"),
-    *(
-        "ssl",
-        "target_session_attrs",
-        "command_timeout",
-        "krbsrvname",
-        "gsslib",
-        "prepared_statement_cache_size",
-    ),
+    *("ssl", "krbsrvname", "gsslib", "target_session_attrs"),
+    *("command_timeout", "prepared_statement_cache_size"),
 }
 _SSL = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from ..batches import OnError
 from ..load import load as load_file
-from ..loaded import Loaded
-from ..rows import Format, format_of
+from ..load.batches import OnError
+from ..load.loaded import Loaded
+from ..load.rows import Format, format_of
 from .caller import Caller
 from .output import print_result
 from .progress import Watch

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ..errors import BadRow
-from ..loaded import Loaded
+from ..load.loaded import Loaded
 from .output import say
 
 

@@ -138,8 +138,15 @@ class Command(Payload, Generic[R]):
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the canonical JSON of kind, version and set fields, without secrets."""
+        return self._digest(self.kind, self.version)
+
+    def content_digest(self) -> str:
+        """SHA-256 as `fingerprint`, whatever the version: it names the same content in years to come."""
+        return self._digest(self.kind)
+
+    def _digest(self, *about: str | int) -> str:
         payload = self.model_dump(mode="json", exclude_unset=True, context=_FINGERPRINT)
-        content = json.dumps([self.kind, self.version, payload], sort_keys=True, separators=(",", ":"))
+        content = json.dumps([*about, payload], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
-from pydantic import EmailStr, Field, model_validator
+from pydantic import BeforeValidator, EmailStr, Field, model_validator
 from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
@@ -16,8 +16,18 @@ from .post import Content, PostView, Title
 from .profile import Bio, ProfileView
 from .query import Including, Listing, Page
 
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, str) and "<" in value:
+        message = "give the bare address, without a name and angle brackets"
+        raise ValueError(message)
+    return value
+
+
 Username = Annotated[str, Field(min_length=1, max_length=50, description="1 to 50 characters, unique")]
-Email = Annotated[EmailStr, Field(max_length=255, description="at most 255 characters, unique")]
+Email = Annotated[
+    EmailStr, BeforeValidator(_bare), Field(max_length=255, description="at most 255 characters, unique")
+]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Age = Annotated[int, Field(ge=0, le=150, description="0 to 150")]
 HashedPassword = Annotated[

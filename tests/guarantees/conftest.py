@@ -102,7 +102,7 @@ def drain() -> Drain:
 
 @pytest.fixture
 def running() -> Running:
-    """Runs an arq worker in this process while a block goes on; what it has not finished is handed back."""
+    """Runs an arq worker in this process while a block goes on; what does not end then is handed back."""
 
     @asynccontextmanager
     async def running(app: App) -> AsyncIterator[Worker]:
@@ -127,6 +127,11 @@ async def _working(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, asyn
     try:
         yield worker, working
     finally:
+        worker.allow_pick_jobs = False
+        with suppress(TimeoutError):  # arq's `close` does not care whether a job is just being finished
+            async with asyncio.timeout(1):
+                while unfinished := {task for task in worker.tasks.values() if not task.done()}:
+                    await asyncio.wait(unfinished)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Call to deprecated close")  # arq's
             await worker.close()

@@ -86,8 +86,8 @@ async def test_an_atomic_that_fails_at_any_part_leaves_nothing_and_names_the_par
     answer = await answer_of(app, envelope_of(Atomic(parts)))
 
     assert answer.error is not None
-    assert (answer.ending, answer.error["field"]) == (Ending.REJECTED, "username")
-    assert f"in commands.{broken} (user.create)" in answer.error["message"]
+    assert (answer.ending, answer.error["field"]) == (Ending.REJECTED, f"commands.{broken}.username")
+    assert f"commands.{broken} (user.create)" in answer.error["message"]
     assert await users_and_posts(database) == (1, 0)
     assert sorted(row.ending for row in await endings()) == [Ending.APPLIED, Ending.REJECTED]
 

@@ -1,11 +1,10 @@
-"""Nothing is dropped that nobody can read: a job of any bytes waits for a worker that can, then is kept as it came."""
+"""Nothing is dropped that nobody can read: it waits for a worker that can, then is kept as it came."""
 
 import pickle
 
 import pytest
 
 from producers import Producer
-from producers.settings import QueueSettings
 from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, Running
 from tests.guarantees.counters import Bump, bump
 from tests.waiting import until
@@ -24,13 +23,19 @@ UNREADABLE = {
 }
 
 
+async def put(producer: Producer, body: bytes) -> str:
+    """Put a job of these bytes into the queue, past our own producer."""
+    job_id = f"{producer.keys.queue}:from somewhere"
+    await producer.redis.set(f"arq:job:{job_id}", body)
+    await producer.redis.zadd(producer.keys.queue, {job_id: 1})
+    return job_id
+
+
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
 async def test_what_no_worker_can_read_waits_for_one_that_can(
-    body: bytes, make_app: MakeApp, producer: Producer, queue: QueueSettings, endings: Rows, running: Running
+    body: bytes, make_app: MakeApp, producer: Producer, endings: Rows, running: Running
 ) -> None:
-    job_id = f"{queue.name}:from somewhere"
-    await producer.redis.set(f"arq:job:{job_id}", body)
-    await producer.redis.zadd(queue.name, {job_id: 1})
+    job_id = await put(producer, body)
 
     async with running(make_app(unreadable_timeout=3600)):
         await until(lambda: _is_put_off(producer, job_id))
@@ -42,10 +47,9 @@ async def test_what_no_worker_can_read_waits_for_one_that_can(
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
 async def test_what_no_worker_has_ever_read_is_kept_as_it_came(
-    body: bytes, make_app: MakeApp, producer: Producer, queue: QueueSettings, letters: Rows, drain: Drain
+    body: bytes, make_app: MakeApp, producer: Producer, letters: Rows, drain: Drain
 ) -> None:
-    await producer.redis.set(f"arq:job:{queue.name}:from somewhere", body)
-    await producer.redis.zadd(queue.name, {f"{queue.name}:from somewhere": 1})
+    await put(producer, body)
 
     await drain(make_app(unreadable_timeout=0))
 

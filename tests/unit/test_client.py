@@ -180,7 +180,7 @@ async def test_a_command_that_is_too_large_is_not_sent(producer: Producer) -> No
 async def test_the_limit_is_to_the_byte(producer: Producer) -> None:
     limit = producer.settings.payload_limit
     user_id = uuid4()
-    rest = len(producer._prepare(CreatePost(title="x", user_id=user_id, content="y"), None).envelope) - 1
+    rest = len(producer._sending(CreatePost(title="x", user_id=user_id, content="y"), None).envelope) - 1
     await producer.send(CreatePost(title="x", user_id=user_id, content="y" * (limit - rest)))
     with pytest.raises(PayloadTooLarge, match=str(limit + 1)):
         await producer.send(CreatePost(title="x", user_id=user_id, content="y" * (limit - rest + 1)))

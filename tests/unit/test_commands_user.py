@@ -169,3 +169,8 @@ def test_a_read_may_name_one_relation_or_many() -> None:
 def test_a_list_that_cannot_be_is_refused(given: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         ListUsers.model_validate(given)
+
+
+def test_an_address_with_a_name_is_not_silently_cut() -> None:
+    with pytest.raises(ValidationError, match="give the bare address"):
+        CreateUser(email="Ada <ada@example.com>")

@@ -81,7 +81,7 @@ async def test_a_settled_command_is_still_a_duplicate(producer: Producer) -> Non
 
 
 async def test_a_call_whose_reply_was_lost_gets_the_same_answer_again(producer: Producer) -> None:
-    sending = producer._prepare(ADA, "one")
+    sending = producer._sending(ADA, "one")
     assert await run_script(producer, sending, nonce="first") == [b"accepted"]
     assert await run_script(producer, sending, nonce="first") == [b"accepted"]
     assert await waiting(producer) == 1
@@ -89,7 +89,7 @@ async def test_a_call_whose_reply_was_lost_gets_the_same_answer_again(producer: 
 
 
 async def test_a_lost_reply_does_not_bring_a_settled_command_back(producer: Producer) -> None:
-    sending = producer._prepare(ADA, "one")
+    sending = producer._sending(ADA, "one")
     await run_script(producer, sending, nonce="first")
     await producer.redis.delete(producer.keys.job(sending.command_id), producer.keys.queue)
     assert await run_script(producer, sending, nonce="first") == [b"accepted"]
@@ -97,7 +97,7 @@ async def test_a_lost_reply_does_not_bring_a_settled_command_back(producer: Prod
 
 
 async def test_one_call_may_hold_the_same_id_twice(producer: Producer) -> None:
-    ada, bob = producer._prepare(ADA, "one"), producer._prepare(BOB, "one")
+    ada, bob = producer._sending(ADA, "one"), producer._sending(BOB, "one")
     replies = await run_script(producer, ada, ada, bob, nonce="first")
     assert replies == [b"accepted", b"duplicate", b"conflict"]
     assert await waiting(producer) == 1

@@ -119,7 +119,7 @@ def test_an_interrupted_load_says_what_was_sent(
     async def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("producers.batches.Batches._settle", interrupted)
+    monkeypatch.setattr("producers.load.batches.Batches._settle", interrupted)
     assert line.run("load", str(users), "--as", "user.create") == 130
     assert "stopped; 3 rows were sent before" in line.err
     assert "Traceback" not in line.err

@@ -3,8 +3,8 @@
 Authors and maintainers become users, distributions posts, and a dependency a like: of the one who depends,
 for what is depended on. Who depends on a distribution of their own sends that like too, and has it rejected.
 
-Run it by itself, with REDIS_URL set and a worker at work: `python -m worker.demo.distributions`. Its rows stay,
-and an address is taken only once, so a second run is rejected.
+Run it by itself, with REDIS_URL set and a worker at work: `python -m worker.demo.distributions`. Its rows
+stay, and an address can be taken once, so a second run is rejected.
 """
 
 # ruff: noqa: S101  # what a step promises, it asserts
@@ -107,9 +107,7 @@ async def send_posts(
     with part.step("Distributions become posts", sent=f"{len(posts)} post.create at once") as tell:
         assert await settle(producer, posts.values()) == {"applied": len(posts)}
         cut = sum(len(found.description) > _LONGEST for found in source)
-        tell(
-            f"{len(posts)} posts, each by a transaction of its own; {cut} of them cut to {_LONGEST:,} characters"
-        )
+        tell(f"{len(posts)} posts, a transaction each; texts cut to {_LONGEST:,} characters: {cut}")
         tell(f"not posted, since they name nobody: {len(source) - len(posts)}")
     return posts
 
@@ -126,9 +124,7 @@ async def send_likes(
     with part.step("Dependencies become likes", sent=f"{len(likes)} like.create at once") as tell:
         outcomes = await settle(producer, likes)
         assert outcomes == {"applied": len(likes) - own, "own_post": own}
-        tell(
-            f"of {len(needs)} dependencies {len(here)} are installed, and make {len(likes)} pairs of user and post"
-        )
+        tell(f"{len(here)} of {len(needs)} dependencies are installed: {len(likes)} pairs of user and post")
         tell(f"{outcomes['applied']} applied; {own} rejected by the worker: nobody likes a post of their own")
     return outcomes["applied"]
 

@@ -64,6 +64,7 @@ class Tour:
         parts = [Part(title, self.console) for title in scripts]
         for part, script in zip(parts, scripts.values(), strict=True):
             if part.play(script):
+                self.console.print("\nThe end of the worker's log:", *self.worker.log.splitlines()[-10:], sep="\n")
                 return 1
         self.numbers["steps that held"] = sum(part.held for part in parts)
         self.numbers["seconds"] = round(sum(part.seconds for part in parts), 1)
@@ -92,9 +93,7 @@ class Tour:
         with part.step("A worker as a process of its own", ran="python -m worker run") as tell:
             self.started.enter_context(self.worker)
             [started] = self.worker.logged("worker.started")
-            tell(
-                f"process {self.worker.pid}, {started['slots']} commands side by side, {started['kinds']} kinds"
-            )
+            tell(f"process {self.worker.pid}, {started['slots']} slots, {started['kinds']} kinds of command")
 
     def account(self, part: Part) -> None:
         """Hear the worker's side: its log, its endings, its dead letters, and what is in the tables."""

@@ -39,9 +39,14 @@ class WorkerProcess:
         """The worker itself."""
         return self._guard.pid if self._guard else None
 
+    @property
+    def log(self) -> str:
+        """What it has written so far: lines of JSON, and what it said when it could not start."""
+        return (self._folder / LOG).read_text(errors="replace") if self._folder else ""
+
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of its log that tell of `event`, so far."""
-        whole, _, _half = self._log().rpartition("\n")
+        whole, _, _half = self.log.rpartition("\n")
         entries = (json.loads(line) for line in whole.split("\n") if line.startswith("{"))
         return [entry for entry in entries if entry["event"] == event]
 
@@ -61,8 +66,5 @@ class WorkerProcess:
         deadline = time.monotonic() + _START_SECONDS
         while not self.logged("worker.started"):
             if not self._guard.running or time.monotonic() > deadline:
-                raise ServerError(f"the worker did not start:\n{self._log()}")
+                raise ServerError(f"the worker did not start:\n{self.log}")
             time.sleep(_POLL_SECONDS)
-
-    def _log(self) -> str:
-        return (self._folder / LOG).read_text(errors="replace") if self._folder else ""

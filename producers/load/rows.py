@@ -7,8 +7,8 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from .commands import Command
-from .fields import Fields, broken
+from ..commands import Command
+from ..fields import Fields, broken
 from .lines import Lines, flaw
 from .table import read_table
 

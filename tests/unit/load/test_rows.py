@@ -6,7 +6,7 @@ import pytest
 from producers.commands import CreateUser
 from producers.errors import BadRow
 from producers.fields import Fields
-from producers.rows import Format, Row, format_of, read_rows
+from producers.load.rows import Format, Row, format_of, read_rows
 
 USER = Fields(CreateUser)
 

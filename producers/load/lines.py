@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import BadRow
+from ..errors import BadRow
 
 _LONGEST = 16 * 1024 * 1024
 

@@ -13,7 +13,7 @@ from producers import Producer, QueueSettings, QueueUnavailable
 from producers.commands import Atomic, CreatePost, CreateUser, Registry
 from producers.errors import BadRow
 from producers.load import load
-from producers.loaded import Loaded, Problem
+from producers.load.loaded import Loaded, Problem
 from producers.wire import Answer, Ending
 
 APPLIED = Answer(Ending.APPLIED, None)
@@ -163,7 +163,7 @@ async def test_results_are_waited_for_and_counted(producer: Producer, users: Pat
 async def test_no_more_than_ten_batches_are_outstanding(
     producer: Producer, users: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.batches._BATCH", 5)
+    monkeypatch.setattr("producers.load.batches._BATCH", 5)
     path = table(users, [f"user{number},1" for number in range(500)])
     outstanding = []
     async with worker(producer):
@@ -181,7 +181,7 @@ async def test_no_more_than_ten_batches_are_outstanding(
 async def test_a_full_queue_is_waited_for(
     fake_redis: FakeAsyncRedis, users: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.batches._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("producers.load.batches._FIRST_PAUSE", 0.001)
     producer = Producer(redis=fake_redis, settings=QueueSettings(name="test", max=4))
     full = asyncio.Event()
     path = table(users, [f"user{number},1" for number in range(20)])

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from .client import Producer, Receipt
-from .commands import Command
-from .errors import (
+from ..client import Producer, Receipt
+from ..commands import Command
+from ..errors import (
     BadRow,
     CommandConflict,
     CommandDead,

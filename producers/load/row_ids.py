@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any, Self
 from uuid import UUID, uuid5
 
-from .commands import Command
+from ..commands import Command
 
 _NAMESPACE = UUID("0d9c64b5-5c5f-5d0b-8f43-6a8f5b1e7a52")
 
@@ -40,6 +40,6 @@ class RowIds:
         """Return the id of the next row."""
         if key is not None:
             return uuid5(_NAMESPACE, f"{command.kind}\nkey\n{key}")
-        content = command.fingerprint()
+        content = command.content_digest()
         [(times,)] = self._seen.execute(_COUNT, (bytes.fromhex(content),)).fetchall()
         return uuid5(_NAMESPACE, f"{command.kind}\ncontent\n{content}\n{times}")

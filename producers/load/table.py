@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .errors import BadRow
-from .fields import Fields
+from ..errors import BadRow
+from ..fields import Fields
 from .lines import Lines, flaw
 
 

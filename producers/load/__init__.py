@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ..client import Producer
+from ..commands import Command, Registry
+from ..errors import BadRow
+from ..fields import Fields
 from .batches import Batches, OnError, Sending
-from .client import Producer
-from .commands import Command, Registry
-from .errors import BadRow
-from .fields import Fields
 from .loaded import Loaded
 from .row_ids import RowIds
 from .rows import Format, format_of, read_rows

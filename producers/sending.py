@@ -1,0 +1,75 @@
+"""One command on its way to the queue: what the enqueue script is told about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from .commands import Command
+from .errors import PayloadTooLarge
+from .wire import Envelope, Keys, command_uuid
+
+Moment = float | timedelta | datetime
+"""Seconds from now, or a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A command with its id and envelope; `due` and `deadline` as the script takes them."""
+
+    command: Command[Any]
+    command_id: UUID
+    envelope: str
+    fingerprint: str
+    generation: int = 0
+    due: str = "+0"
+    deadline: str = ""
+
+    @classmethod
+    def of(cls, command: Command[Any], given: UUID | str | None, *, limit: int) -> Self:
+        """Set the command's ids and wrap it; raise PayloadTooLarge beyond `limit` bytes."""
+        command_id = uuid7() if given is None else command_uuid(given)
+        sending = cls.again(command.identified(None if given is None else command_id), command_id, 0)
+        size = len(sending.envelope.encode())
+        if size > limit:
+            message = f"the command is {size} bytes; QUEUE_PAYLOAD_LIMIT is {limit}"
+            raise PayloadTooLarge(message, command_id=command_id)
+        return sending
+
+    @classmethod
+    def again(cls, command: Command[Any], command_id: UUID, generation: int) -> Self:
+        """Wrap a command that has its ids."""
+        envelope = Envelope.of(command, command_id, generation)
+        return cls(command, command_id, envelope.encode(), envelope.fingerprint, generation)
+
+    def arguments(self, keys: Keys, nonce: str) -> list[str]:
+        """List its arguments of the script."""
+        fields = [self.envelope, self.fingerprint, nonce, str(self.generation), self.due, self.deadline, ""]
+        return [keys.job_id(self.command_id), *fields]
+
+    def keys(self, keys: Keys) -> list[str]:
+        """List its keys of the script."""
+        at = self.command_id
+        return [keys.job(at), keys.mark(at), keys.result(at), keys.failures(keys.job_id(at))]
+
+
+def moment(given: Moment, name: str) -> str:
+    """Write a time for the script: "+ms" from now, or "ms" since 1970."""
+    match given:
+        case datetime():
+            if given.tzinfo is None:
+                message = f"{name} has no time zone; use datetime.now(UTC) or .astimezone()"
+                raise ValueError(message)
+            return str(round(given.timestamp() * 1000))
+        case timedelta():
+            return moment(given.total_seconds(), name)
+        case int() | float() if 0 <= given < math.inf:
+            return f"+{round(given * 1000)}"
+        case _:
+            message = f"{name} must be a number of seconds (0 or more), a timedelta or an aware datetime"
+            raise ValueError(message)
