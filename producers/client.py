@@ -173,19 +173,17 @@ class Producer:
         keys = [self.keys.queue, *(key for sending in batch for key in sending.keys(self.keys))]
         limit = "" if self.settings.max is None else str(self.settings.max)
         arguments = [limit, *(value for sending in batch for value in sending.arguments(self.keys, nonce))]
-        only = batch[0].command_id if len(batch) == 1 else None
         try:
             async with understood():
                 await self._check_memory()
                 reply = await self._enqueue(keys=keys, args=arguments)
+            if reply == b"full":
+                message = f"{self.settings.max} commands wait already (QUEUE_MAX); none of these was accepted"
+                raise QueueFull(message)
         except Unsent as error:
-            error.command_id = only
+            if len(batch) == 1:
+                error.command_id, error.command = batch[0].command_id, batch[0].command
             raise
-        if reply == b"full":
-            message = (
-                f"{self.settings.max} commands wait already (QUEUE_MAX); nothing of this call was accepted"
-            )
-            raise QueueFull(message, command_id=only)
         return self._receipts(batch, [word.decode() for word in reply])
 
     def _receipts(self, batch: Sequence[Sending], statuses: Sequence[str]) -> list[Receipt[Any]]:

@@ -52,9 +52,14 @@ class CommandError(Exception):
 
 
 class Unsent(CommandError):
-    """What stopped a send; `accepted` holds the receipts of the commands that were accepted before."""
+    """What stopped a send; `accepted` holds the receipts of the commands that were accepted before.
+
+    Where one command was sent, `command` is that command with its ids set: sent under `command_id`, it is
+    the same again.
+    """
 
     accepted: Sequence[Any] = ()
+    command: Any = None
 
 
 class CommandConflict(Unsent):
@@ -127,7 +132,10 @@ class QueueFull(Unsent):
 
 
 class QueueUnavailable(Unsent):
-    """Redis does not answer; send the command again with the same command id: it will not run twice."""
+    """Redis does not answer; send the command again with the same command id: it will not run twice.
+
+    Where you gave no command id: `send(error.command, command_id=error.command_id)`.
+    """
 
     code = "queue_unavailable"
 

@@ -145,6 +145,10 @@ class Envelope:
         if not all(isinstance(value, shape) for value, shape in (*shapes, (envelope.payload, dict))):
             message = "not an envelope: a field is of the wrong type"
             raise ValueError(message)
+        names = envelope.kind + envelope.fingerprint  # they become columns: no NUL, no lone surrogates
+        if not (names.isprintable() and len(envelope.fingerprint) <= 64 and 0 <= envelope.generation < 2**31):  # noqa: PLR2004
+            message = "not an envelope: a field is not what a producer writes"
+            raise ValueError(message)
         return envelope
 
 

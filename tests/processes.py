@@ -15,7 +15,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 WORKER = (sys.executable, "-m", "worker")
-ARQ = (sys.executable, "-m", "arq.cli")
+ARQ = (sys.executable, "-m", "arq")
 
 SHORT = {
     "QUEUE_REDIS_RETRIES": "1",

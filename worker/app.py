@@ -11,7 +11,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from producers.commands import Atomic, Command, Registry
-from producers.errors import CommandRejected
+from producers.errors import CommandRejected, InvalidSettings
 from producers.settings import QueueSettings
 
 from . import database
@@ -52,7 +52,13 @@ class App:
     @cached_property
     def options(self) -> WorkerOptions:
         """The worker's settings, read from the environment when first asked for."""
-        return self._given[1] or WorkerOptions.load()
+        sessions, given, _ = self._given
+        options = given or WorkerOptions.load()
+        if sessions is None and not options.database_url:
+            raise InvalidSettings(
+                "DATABASE_URL: is missing; it looks like postgresql+asyncpg://user:password@host/name"
+            )
+        return options
 
     @cached_property
     def queue(self) -> QueueSettings:
@@ -117,7 +123,12 @@ class App:
             raise RuntimeError(message) from error
 
     async def close(self) -> None:
-        """Close the engine, where it was made here."""
-        if self._given[0] is None and "sessions" in self.__dict__:
+        """Close the connections that wait in the engine's pool; they are of no use in another event loop.
+
+        An engine of yours opens new ones when it is used again.
+        """
+        if self._given[0] is not None:
             await self.engine.dispose()
-            del self.__dict__["sessions"]  # another event loop starts with an engine of its own
+        elif "sessions" in self.__dict__:
+            await self.engine.dispose()
+            del self.__dict__["sessions"]

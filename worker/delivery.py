@@ -11,6 +11,8 @@ from uuid import UUID
 from producers.commands import Command, Registry, UnreadableCommand
 from producers.wire import Envelope
 
+from .failure import Failure
+
 
 @dataclass(frozen=True, slots=True)
 class Failures:
@@ -22,9 +24,10 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The command has no ending yet: it is to be run again after `delay` seconds."""
+    """The command has no ending yet: it is to be run again after `delay` seconds, perhaps for a `failure`."""
 
     delay: float
+    failure: Failure | None = field(default=None, repr=False, compare=False)
 
 
 Count = Callable[[str], Awaitable[Failures]]

@@ -161,11 +161,10 @@ class Execution:
         )
 
     def _later(self, failure: Failure, delay: float, attempts: int = 0) -> Later:
-        told = {"cause": failure.cause.value, "code": failure.code, "sqlstate": failure.sqlstate}
-        log.warning(
-            "command.retried", **about(self.delivery), **told, attempts=attempts, delay=round(delay, 3)
-        )
-        return Later(delay)
+        told: dict[str, Any] = {"cause": failure.cause.value, "code": failure.code}
+        told |= {"sqlstate": failure.sqlstate, "error": failure.error_class, "attempts": attempts}
+        log.warning("command.retried", **about(self.delivery), **told, delay=round(delay, 3))
+        return Later(delay, failure)
 
     async def _fail(self, ending: Ending, failure: Failure, attempts: int) -> Answer | Later:
         error = {"code": failure.code, "message": failure.message, "field": failure.field}

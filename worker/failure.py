@@ -59,8 +59,6 @@ class Failure:
     trace: str = ""
 
 
-# What the server says in errors of these classes is about code and surroundings, never about data.
-_TELLING = {"08", "28", "3D", "42", "53", "57", "58", "XX"}
 _PART = re.compile(r"in (commands\.\d+) ")
 """The note that an error in an Atomic bears; other notes are not ours, and may hold values."""
 
@@ -106,8 +104,9 @@ def _last_line(error: Exception, message: str) -> str:
     sqlstate, driver = sqlstate_of(error), driver_error(error)
     if sqlstate is None and not isinstance(error, StatementError):
         return "".join(traceback.format_exception_only(error))
-    # What a database says of a row, or SQLAlchemy of a parameter, holds its value.
-    told = driver.args[0] if driver.args and sqlstate and sqlstate[:2] in _TELLING else message
+    # What a database says of a row, or SQLAlchemy of a parameter, holds its value; what it says in class 42
+    # is about the statement: which table is missing, say.
+    told = driver.args[0] if driver.args and (sqlstate or "").startswith("42") else message
     return f"{type(driver).__name__}: {told}"
 
 

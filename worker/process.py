@@ -46,10 +46,17 @@ class _Process(Worker):
         await super().main()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Claim one job after the other, none after a signal, and none by halves: that would freeze it."""
+        """Claim one job after the other: none after a signal, none by halves, none that runs here already.
+
+        A claim by halves freezes its job. A job is found again while it runs where this process was suspended
+        for longer than its claim lives; arq would run it beside itself, then fail and remove it.
+        """
+        running = {job_id for job_id, task in self.tasks.items() if not task.done()}
         for job_id in job_ids:
             if self.stopping or self.job_counter >= self.max_jobs:
                 return
+            if job_id.decode() in running:
+                continue
             self._claim = asyncio.ensure_future(super().start_jobs([job_id]))
             await asyncio.shield(self._claim)
 

@@ -18,9 +18,11 @@ class WorkerOptions(Settings):
     model_config = SettingsConfigDict(env_prefix="WORKER_")
 
     database_url: Annotated[str, AfterValidator(normalized_url)] = Field(
+        default="",
+        validate_default=False,  # an App with an engine of its own needs none
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
         repr=False,
-        description="The database: postgresql+asyncpg://user:password@host/name (or postgres://, with sslmode).",
+        description="postgresql+asyncpg://user:password@host/name; postgres:// and sslmode are understood.",
     )
     db_schema: str | None = Field(
         default=None,

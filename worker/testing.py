@@ -21,14 +21,17 @@ async def execute(app: App, command: Command[R], *, command_id: UUID | str | Non
     """Carry `command` out in one transaction of `app`'s and return its result, or raise its error.
 
     Database and tables are real: `python -m worker migrate` goes before. What a worker would run again
-    later is raised as RuntimeError.
+    later is raised as RuntimeError. No connection stays open: the next test may have another event loop.
     """
     given = None if command_id is None else command_uuid(command_id)
     command = command.identified(given)
-    answer = await deliver(app, Envelope.of(command, given or uuid7()))
+    try:
+        answer = await deliver(app, Envelope.of(command, given or uuid7()))
+    finally:
+        await app.close()
     if isinstance(answer, Later):
-        message = f"{command.kind} would be run again in {answer.delay:.1f} s; the log says why"
-        raise RuntimeError(message)
+        why = f"of this:\n{answer.failure.trace}" if answer.failure else "of what the log says"
+        raise RuntimeError(f"{command.kind} would be run again, because {why}")  # noqa: TRY004
     return result_of(answer, command)
 
 

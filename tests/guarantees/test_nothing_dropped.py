@@ -6,7 +6,6 @@ ending. What nobody can read, and how workers and Redis go away in the middle, i
 
 import asyncio
 import logging
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,27 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from producers import CommandRejected, Producer
 from producers.commands import CreateUser, GetUser
 from producers.settings import QueueSettings
-from producers.wire import Ending
+from producers.wire import Answer, Ending
 from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, Running
 from tests.guarantees.counters import Bump, bump
+from tests.guarantees.failing import failing
 from tests.waiting import until
-from worker.app import Handler
 from worker.delivery import Delivery
-from worker.transport import Answer, Transport
-
-
-def failing(times: int, error: BaseException) -> Handler:
-    """Fail so many times, then bump."""
-    left = times
-
-    async def handler(session: AsyncSession, command: Bump) -> int:
-        nonlocal left
-        left -= 1
-        if left >= 0:
-            raise error
-        return await bump(session, command)
-
-    return handler
+from worker.transport import Transport
 
 
 async def test_an_exception_does_not_end_the_command(
@@ -57,7 +42,7 @@ async def test_a_handler_that_cancels_itself_or_quits_has_failed_like_any_other(
 ) -> None:
     await producer.send(Bump(name="n"))
 
-    await drain(make_app({Bump: failing(sys.maxsize, error)}, max_attempts=3))
+    await drain(make_app({Bump: failing(3, error)}, max_attempts=3))
 
     [letter] = await letters()
     assert (letter.state, letter.attempts) == ("dead", 3)
@@ -188,13 +173,12 @@ async def test_the_late_retry_of_a_zombie_does_not_bring_a_finished_job_back(
             await self.thaw.wait()
             await super().reschedule(job_id, delay)
 
-    app = make_app({Bump: failing(1, ValueError("not yet"))})
+    app = make_app({Bump: failing(1, ValueError("not yet"))}, concurrency=1)
     async with running(app) as zombie:
         await until(lambda: "transport" in zombie.ctx)
         frozen = zombie.ctx["transport"] = Frozen(app, zombie.pool)
         receipt = await producer.send(Bump(name="n"))
         await frozen.frozen.wait()
-        zombie.allow_pick_jobs = False
         await producer.redis.delete(in_progress_key_prefix + producer.keys.job_id(receipt.command_id))
         await drain(make_app({Bump: bump}))  # another worker runs it meanwhile
         frozen.thaw.set()

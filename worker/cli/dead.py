@@ -78,7 +78,7 @@ def show(path: str, command_id: str, *, as_json: bool) -> None:
         if name not in {"traceback", "payload", "body"}:
             click.echo(f"{name:<12} {value}")
     payload = shown["payload"]
-    click.echo(f"body         {body}" if payload is None else f"payload      {json.dumps(payload, indent=2)}")
+    click.echo(f"body         {letter.body!r}" if payload is None else f"payload      {json.dumps(payload, indent=2)}")
     click.echo(letter.traceback)
 
 

@@ -53,6 +53,8 @@ def cli(context: click.Context, path: str) -> None:
 def load_app(path: str) -> App:
     """Import the App that MODULE:NAME names; the current folder is looked in first."""
     module, _, name = path.partition(":")
+    if not module or module.startswith("."):
+        raise Failed(f"--app {path!r}: write MODULE:NAME, such as {EXAMPLE_APP}")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -62,8 +64,8 @@ def load_app(path: str) -> App:
         raise Failed(
             f"--app {path}: there is no module {error.name!r} here or among what is installed"
         ) from None
-    except ValueError:
-        raise Failed(f"--app {path!r}: write MODULE:NAME, such as {EXAMPLE_APP}") from None
+    except InvalidSettings as error:  # an `app.worker_settings` in that module reads them
+        raise Failed(str(error)) from None
     app = getattr(found, name or "app", None)
     if not isinstance(app, App):
         what = "there is no such name" if app is None else f"that is a {type(app).__name__}"

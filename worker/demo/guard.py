@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import NamedTuple
 LOG = "server.log"
 _WATCH_SECONDS = 0.2
 _STOP_SECONDS = 10.0
+_REMOVE_SECONDS = 2.0
 
 
 class Owner(NamedTuple):
@@ -82,6 +84,15 @@ class Guard:
                 os.kill(self.pid, how)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder, also where a program that is just ending still writes into it."""
+    deadline = time.monotonic() + _REMOVE_SECONDS
+    shutil.rmtree(folder, ignore_errors=True)
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(_WATCH_SECONDS / 10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _watch(parent: int, stop_signal: int, owner: Owner | None, folder: Path, command: list[str]) -> int:
     """Run the server until it ends by itself or the parent is gone."""
     with (folder / LOG).open("ab") as log:
@@ -106,7 +117,7 @@ def _watch(parent: int, stop_signal: int, owner: Owner | None, folder: Path, com
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     return 0
 
 

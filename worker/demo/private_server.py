@@ -1,7 +1,6 @@
 """A server of one's own in a temporary folder: what PostgreSQL and Redis have in common here."""
 
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -9,7 +8,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
-from .guard import LOG, Guard, Owner
+from .guard import LOG, Guard, Owner, remove
 from .loopback import free_port
 from .programs import ServerError
 
@@ -113,7 +112,7 @@ class PrivateServer(ABC):
         """Stop the server and remove everything it has written."""
         self.stop(immediate=True)
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(self._folder)
             self._folder = None
 
     def _end(self, how: signal.Signals) -> None:

@@ -31,11 +31,8 @@ _SETTINGS = {
 
 def main() -> int:
     """Run the demo and stop what it started; return its exit code: 0 only if every step held."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # which a shell turns off for what runs behind it
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     console = Console(highlight=False)
     try:
         with ExitStack() as started:
@@ -43,6 +40,15 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\nInterrupted; what was started is stopped.", style="bold")
         return _INTERRUPTED
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """End the demo from wherever it is.
+
+    Python's own handler would do so for Ctrl-C alone; asyncio replaces that one by a cancellation, which a
+    connection of redis-py's can swallow, and a shell turns it off for what runs in the background.
+    """
+    raise KeyboardInterrupt
 
 
 class Tour:
@@ -64,7 +70,8 @@ class Tour:
         parts = [Part(title, self.console) for title in scripts]
         for part, script in zip(parts, scripts.values(), strict=True):
             if part.play(script):
-                self.console.print("\nThe end of the worker's log:", *self.worker.log.splitlines()[-10:], sep="\n")
+                log = self.worker.log.splitlines()[-10:]
+                self.console.print("\nThe end of the worker's log:", *log, sep="\n", markup=False)
                 return 1
         self.numbers["steps that held"] = sum(part.held for part in parts)
         self.numbers["seconds"] = round(sum(part.seconds for part in parts), 1)

@@ -1,7 +1,6 @@
 """The demo's worker: `python -m worker run` as a process of its own, and what it writes into its log."""
 
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -9,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from .guard import LOG, Guard
+from .guard import LOG, Guard, remove
 from .programs import ServerError
 
 _START_SECONDS = 30.0
@@ -56,7 +55,7 @@ class WorkerProcess:
             self._guard.end(signal.SIGTERM)
             self._guard = None
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(self._folder)
             self._folder = None
 
     def _start(self) -> None:
