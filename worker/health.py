@@ -14,6 +14,7 @@ from producers.errors import CommandError
 from producers.wire import Keys
 
 from .migrate import pending
+from .retry import classify
 from .sqlstates import sqlstate_of
 
 if TYPE_CHECKING:
@@ -109,7 +110,6 @@ async def _database_problem(app: App) -> str:
     return ""
 
 
-def _reason(error: BaseException) -> str:
-    state = sqlstate_of(error)
-    name = type(getattr(error, "orig", None) or error).__name__
+def _reason(error: Exception) -> str:
+    name, state = classify(error).error_class, sqlstate_of(error)
     return f"{name}, SQLSTATE {state}" if state else name

@@ -53,10 +53,9 @@ class Presence:
 
     async def stop(self) -> None:
         """Stop telling, and say that the process is gone."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # more than once: with Python 3.11 redis-py can lose a cancellation
+            await asyncio.wait({self._task}, timeout=0.1)
         with suppress(RedisError, OSError):
             async with self.redis.pipeline(transaction=True) as pipe:
                 pipe.delete(self.key)

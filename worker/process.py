@@ -31,8 +31,9 @@ class _Process(Worker):
         }
         ours = {"redis_pool": redis_pool(app), "on_startup": partial(start, app), "burst": burst, "ctx": {}}
         super().__init__(**{**settings, **ours})
+        self.on_stop = self._end
         self.app = app
-        self.stopping = False
+        self.stopping = self._ended = False
         self._claim: asyncio.Future[None] | None = None
 
     @property
@@ -44,6 +45,15 @@ class _Process(Worker):
         """Make sure of everything that the work needs, then work."""
         await ensure_ready(self.app, self.pool)
         await super().main()
+
+    def _end(self, _signum: Signals) -> None:
+        self._ended = True
+
+    async def _poll_iteration(self) -> None:
+        """Look for work, unless `main` was cancelled: with Python 3.11 redis-py can lose a cancellation."""
+        if self._ended:
+            raise asyncio.CancelledError
+        await super()._poll_iteration()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim one job after the other: none after a signal, none by halves, none that runs here already.

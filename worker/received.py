@@ -39,9 +39,9 @@ def _read(raw: bytes) -> Received:
     except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
     match job:
-        case {"f": "execute", "a": [envelope, {"accepted": int(at), "deadline": int() | None} as stamp]}:
-            if not 0 <= at <= _END_OF_TIME:
-                raise ValueError("its stamp is not of our time")
+        case {"f": "execute", "a": [envelope, {"accepted": int(at)} as stamp]}:
+            if not (0 <= at <= _END_OF_TIME and isinstance(stamp.get("deadline"), int | None)):
+                raise ValueError("its times are none")
             return Received(raw, Envelope.decode(envelope), stamp)
         case {"f": "execute"}:
             raise ValueError("no envelope in it")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import database, retry
 from .failure import AttemptTimeout, Cause, CommitUnknown
+from .sqlstates import sqlstate_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # After these a connection does not go back to the pool: it is lost, or stale, or leads to a server that
 # takes no writes any more.
 _UNFIT = {Cause.UNKNOWN, Cause.STALE, Cause.AWAY}
+_READ_ONLY = "25006"
 
 
 @asynccontextmanager
@@ -44,8 +46,9 @@ async def attempt(
     except Exception as error:
         cause = retry.cause_of(error)
         drop = cause in _UNFIT
-        if cause is Cause.STALE and connection is not None:
-            database.renew(connection)
+        outdated = cause is Cause.STALE or sqlstate_of(error) == _READ_ONLY
+        if outdated and connection is not None:
+            database.renew(connection)  # it will not be the only one
         raise
     finally:
         closing = session.invalidate() if drop else session.close()

@@ -116,22 +116,34 @@ def running() -> Running:
     return running
 
 
+class _Worker(Worker):
+    """arq's own, as the `arq` command runs it, but it can be told to look for no more work."""
+
+    ending = False
+
+    async def _poll_iteration(self) -> None:
+        if self.ending:
+            raise asyncio.CancelledError
+        await super()._poll_iteration()
+
+
 @asynccontextmanager
 async def _working(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, asyncio.Task[None]]]:
     settings = {
         name: value for name, value in vars(worker_settings(app)).items() if not name.startswith("__")
     }
     ours = {"redis_pool": redis_pool(app), "burst": burst, "ctx": {}, "handle_signals": False}
-    worker = Worker(**{**settings, **ours})
+    worker = _Worker(**{**settings, **ours})
     working = asyncio.create_task(worker.async_run())
     try:
         yield worker, working
     finally:
-        worker.allow_pick_jobs = False
-        with suppress(TimeoutError):  # arq's `close` does not care whether a job is just being finished
+        # arq's `close` cares neither whether a job is being finished nor whether its cancellation is lost.
+        worker.ending = True
+        with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                while unfinished := {task for task in worker.tasks.values() if not task.done()}:
-                    await asyncio.wait(unfinished)
+                while busy := {task for task in (working, *worker.tasks.values()) if not task.done()}:
+                    await asyncio.wait(busy)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Call to deprecated close")  # arq's
             await worker.close()

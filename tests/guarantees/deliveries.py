@@ -8,7 +8,7 @@ from producers.commands import Command
 from producers.wire import Answer, Envelope
 from worker import executor
 from worker.app import App
-from worker.delivery import Delivery, Failures
+from worker.delivery import Delivery, Failures, Later
 
 
 def envelope_of(command: Command[Any], command_id: UUID | None = None) -> Envelope:
@@ -16,8 +16,10 @@ def envelope_of(command: Command[Any], command_id: UUID | None = None) -> Envelo
     return Envelope.of(command.identified(command_id), command_id or uuid4())
 
 
-async def answer_of(app: App, envelope: Envelope, *, first: bool = False, expired: bool = False) -> Answer:
-    """Deliver once; it has to come to an answer. `expired` says that the command's deadline has passed."""
+async def outcome_of(
+    app: App, envelope: Envelope, *, first: bool = False, expired: bool = False
+) -> Answer | Later:
+    """Deliver once; `expired` says that the command's deadline has passed."""
     failures: Counter[str] = Counter()
 
     async def count(reason: str) -> Failures:
@@ -26,6 +28,11 @@ async def answer_of(app: App, envelope: Envelope, *, first: bool = False, expire
 
     body = envelope.encode().encode()
     delivery = Delivery(envelope.id, app.queue.name, body, envelope, count, first=first, expired=expired)
-    outcome = await executor.execute(app, delivery)
+    return await executor.execute(app, delivery)
+
+
+async def answer_of(app: App, envelope: Envelope, *, first: bool = False) -> Answer:
+    """Deliver once; it has to come to an answer."""
+    outcome = await outcome_of(app, envelope, first=first)
     assert isinstance(outcome, Answer)
     return outcome

@@ -9,7 +9,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from arq.constants import in_progress_key_prefix, retry_key_prefix
+from arq.constants import abort_jobs_ss, in_progress_key_prefix, retry_key_prefix
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import CommandRejected, Producer
@@ -207,6 +207,18 @@ async def test_the_same_id_on_two_queues_does_not_collide(
         await drain(app)
         assert await there.result(1) == 1
 
+    assert await counters() == {"n": 1}
+
+
+async def test_a_stale_request_to_abort_does_not_end_the_next_job_of_that_id(
+    make_app: MakeApp, producer: Producer, counters: Counters, drain: Drain
+) -> None:
+    receipt = await producer.send(Bump(name="n"))
+    await producer.redis.zadd(abort_jobs_ss, {producer.keys.job_id(receipt.command_id): 1})
+
+    await drain(make_app({Bump: bump}))
+
+    assert await receipt.result(1) == 1
     assert await counters() == {"n": 1}
 
 

@@ -81,6 +81,22 @@ async def test_a_command_that_committed_while_redis_went_away_is_settled_later_a
     assert await counters() == {"n": 1}
 
 
+async def test_a_redis_that_says_nothing_any_more_is_noticed(
+    environment: dict[str, str], producer: Producer, counters: Counters
+) -> None:
+    async with proxied(producer.settings) as (proxy, behind):
+        environment |= {"REDIS_URL": behind.redis_url, "QUEUE_REDIS_TIMEOUT": "0.5"}
+        with Process(*RUN, environment=environment) as worker:
+            await worker.says("worker.started")
+            proxy.blackhole()
+            await worker.says("worker.starts_anew")
+            proxy.resume()
+            assert await (await producer.send(Bump(name="n"))).result(20) == 1
+            assert await worker.stop() == 0
+
+    assert await counters() == {"n": 1}
+
+
 async def test_a_redis_that_is_killed_and_comes_back_has_lost_nothing_and_finds_its_worker_there(
     own_environment: dict[str, str], own_redis: RedisServer, own_queue: QueueSettings, counters: Counters
 ) -> None:

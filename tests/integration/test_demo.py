@@ -111,6 +111,7 @@ def test_every_step_of_the_demo_holds_and_the_table_says_so() -> None:
 )
 async def test_interrupted_it_leaves_nothing_running(moment: str, how: signal.Signals) -> None:
     with Process("demo", environment=environment()) as demo:
+        await until(lambda: moment in demo.output or "FAILED" in demo.output, seconds=120)
         await demo.says(moment)
         await until(lambda: bool(descendants(demo.pid)))
         family = descendants(demo.pid)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 # Alembic runs this file by its path, outside any package: a relative import has nothing to start from.
+from worker.database_url import normalized_url
 from worker.models import Base
 from worker.models.migrations import EXAMPLE
 
@@ -32,7 +33,7 @@ def run(connection: Connection) -> None:
 
 async def connect() -> None:
     """Connect for the `alembic` command, which brings no connection (to write a new revision, say)."""
-    engine = create_async_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool)
+    engine = create_async_engine(normalized_url(os.environ["DATABASE_URL"]), poolclass=pool.NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()

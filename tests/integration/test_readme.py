@@ -1,0 +1,123 @@
+"""Every example of the README, as it stands there: copied to an empty folder, and run."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests import readme
+from tests.console import Console
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+NOT_RUN = {
+    "make demo": "test_demo.py does",
+    "make test": "this is a part of it",
+    "docker compose ": "it needs docker; compose runs these tests in turn",
+    "export DATABASE_URL=": "the test has servers of its own",
+}
+"""How a line begins that no test runs, and why."""
+
+
+def lines_of(heading: str) -> list[str]:
+    """The console lines under a heading that are to be run."""
+    return [line for line in readme.console(heading) if not line.startswith(tuple(NOT_RUN))]
+
+
+def saved(console: Console, heading: str) -> list[Path]:
+    """Write the Python under a heading to the files that it says it is."""
+    written = []
+    for block in readme.blocks():
+        if (block.heading, block.language) == (heading, "python"):
+            path = console.folder / block.path
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.text)
+            written.append(path)
+    return written
+
+
+@pytest.fixture
+def console(tmp_path: Path, empty_database_url: str, redis_url: str, queue_name: str) -> Console:
+    """A shell in an empty folder, on an empty PostgreSQL and an empty Redis."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    servers = {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url, "QUEUE_NAME": queue_name}
+    return Console(folder, tmp_path / "installed", **servers)
+
+
+@pytest.fixture
+async def served(console: Console) -> AsyncIterator[Console]:
+    """The same, with the worker at work."""
+    migrate, run = lines_of("Sixty seconds")
+    await console.run(migrate)
+    async with console.running(run):
+        yield console
+
+
+def test_every_example_is_run_or_has_a_reason_not_to_be() -> None:
+    run = {"crud-worker", "Sixty seconds", "Send commands", "Operate", "Bring your own domain"}
+    examples = [block for block in readme.blocks() if block.language in {"python", "console"}]
+    assert {block.heading for block in examples} == run
+    assert {block.language for block in readme.blocks()} == {"python", "console", "text"}
+    lines = [line for block in examples for line in block.lines]
+    assert all(any(line.startswith(reason) for line in lines) for reason in NOT_RUN)
+
+
+async def test_the_worker_starts_as_it_says(served: Console) -> None:
+    await served.run("python -m worker check")
+
+
+async def test_the_first_script_runs(served: Console) -> None:
+    [hello] = saved(served, "crud-worker")
+    assert re.match(r"ada [0-9a-f-]{36}$", await served.run(f"python {hello.name}"))
+
+
+async def test_the_blocking_script_runs_and_prints_what_its_comments_say(served: Console) -> None:
+    [script] = saved(served, "Send commands")
+    printed = await served.run(f"python {script.name}")
+    said = re.findall(r"print\(.*\)  # (.+)$", script.read_text(), re.MULTILINE)
+    assert said == ["duplicate", "unique_violation username"]
+    assert all(f"\n{words}\n" in printed for words in said)
+    assert "\n1000\n" in printed
+
+
+async def test_the_lines_that_send_run(served: Console) -> None:
+    (served.folder / "users.csv").write_text("username,email\nkathleen,k@example.com\njean,\n")
+    printed = "".join([await served.run(line) for line in lines_of("Send commands")])
+    assert '"username": "alan", "email": null' in printed
+    assert '"title": "Abstraction"' in printed
+    assert '"rows": 2, "bad": 0, "accepted": 2' in printed
+    assert "--title STRING" in printed
+
+
+async def test_the_operators_lines_run(served: Console) -> None:
+    printed = "".join([await served.run(line) for line in lines_of("Operate")])
+    assert "eviction   ok" in printed
+    assert '"endings_last_hour"' in printed
+    assert "no letters" in printed
+
+
+async def test_a_domain_of_ones_own_runs(console: Console) -> None:
+    assert {path.name for path in saved(console, "Bring your own domain")} == {"commands.py", "jobs.py"}
+    (console.folder / "shop" / "__init__.py").touch()
+    migrate, create, run, send = lines_of("Bring your own domain")
+    await console.run(migrate)
+    await console.run(create)
+    async with console.running(run):
+        assert '"cents": 1200' in await console.run(send)
+        refused = await console.run(send.replace("1200", "0"), code=3)
+        assert "no_money: an invoice is about some money (field cents" in refused
+    test = "import asyncio, shop.jobs, worker.testing; from shop.commands import CreateInvoice"
+    [spelled] = [span for span in readme.SPANS if span.startswith("await worker.testing.execute(")]
+    call = spelled.removeprefix("await ").replace("(app", "(shop.jobs.app")
+    assert "cents=1" in await console.run(f"python -c '{test}; print(asyncio.run({call}))'")
+
+
+async def test_the_type_checker_agrees_with_every_example(console: Console) -> None:
+    files = [
+        path for heading in {block.heading for block in readme.blocks()} for path in saved(console, heading)
+    ]
+    (console.folder / "shop" / "__init__.py").touch()
+    assert len(files) == 4
+    assert "Success" in await console.run("mypy --strict .")

@@ -1,0 +1,125 @@
+"""The README, taken apart: its examples, its tables, and what they have to say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from producers.__main__ import producers
+from producers.settings import QueueSettings, Settings
+from worker.cli import cli as worker
+from worker.settings import WorkerOptions
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS: dict[str, click.Command] = {"python -m worker": worker, "python -m producers": producers}
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, and the heading that it stands under."""
+
+    heading: str
+    language: str
+    text: str
+
+    @property
+    def path(self) -> str:
+        """The file that a block of Python is, by its first line; `script.py` where it does not say."""
+        named = re.match(r"# (\S+\.py)\n", self.text)
+        return named.group(1) if named else "script.py"
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of a console."""
+        return self.text.splitlines()
+
+
+def blocks() -> Iterator[Block]:
+    """All fenced blocks."""
+    for fenced in _FENCED.finditer(TEXT):
+        before = _FENCED.sub("", TEXT[: fenced.start()])  # a comment of Python looks like a heading
+        yield Block(_HEADING.findall(before)[-1], fenced.group(1), fenced.group(2))
+
+
+def console(heading: str) -> list[str]:
+    """The console lines under a heading."""
+    return [
+        line
+        for block in blocks()
+        if (block.heading, block.language) == (heading, "console")
+        for line in block.lines
+    ]
+
+
+PROSE = _FENCED.sub("", TEXT)
+"""What is not in a fenced block."""
+
+SPANS: list[str] = re.findall(r"`([^`\n]+)`", PROSE)
+"""What stands as code in the prose and the tables."""
+
+
+def table(first: str) -> list[list[str]]:
+    """The rows, without the header, of the table whose first column is called `first`, cell by cell."""
+    for found in re.findall(r"(?:^\|.*\n)+", PROSE, re.MULTILINE):
+        header, _, *rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in found.splitlines()]
+        if header[0] == first:
+            return rows
+    raise LookupError(first)
+
+
+def settings_table() -> str:
+    """What stands between the marks of the settings: made from the settings themselves."""
+    rows = [*_of(QueueSettings), *_of_program(producers), *_of(WorkerOptions), *_of_program(worker)]
+    lines = [
+        f"| {' | '.join(row)} |" for row in [("variable", "default", "says"), ("---", "---", "---"), *rows]
+    ]
+    return "\n".join(lines)
+
+
+def _of(settings: type[Settings]) -> Iterator[tuple[str, str, str]]:
+    for name, field in settings.model_fields.items():
+        words = ", ".join(
+            f"`{word}`" for word in get_args(field.annotation) if word and isinstance(word, str)
+        )
+        says = f"{field.description} {f'One of {words}.' if words else ''}".strip()
+        yield f"`{settings.variable(name)}`", _default(field.default), says
+
+
+def _of_program(program: click.Command) -> Iterator[tuple[str, str, str]]:
+    for option in program.params:
+        if isinstance(option, click.Option) and option.envvar:
+            says = f"{(option.help or '').partition(';')[0].rstrip('.')}; `{option.opts[0]}` goes before it."
+            yield f"`{option.envvar}`", _default(option.default), says
+
+
+def _default(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def shown_settings() -> str:
+    """What stands there now."""
+    return TEXT.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0].strip()
+
+
+def leaves(program: str) -> Iterator[tuple[str, click.Command]]:
+    """All commands of a program, with the words that call them."""
+
+    def below(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        if isinstance(command, click.Group) and command.commands:
+            for name, child in command.commands.items():
+                yield from below(f"{words} {name}", child)
+        else:
+            yield words, command
+
+    yield from below(program, PROGRAMS[program])
