@@ -86,7 +86,8 @@ class Process:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The lines of its log about one event."""
-        lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        whole = self.output.split("\n")[:-1]
+        lines = [json.loads(line) for line in whole if line.startswith("{")]
         return [line for line in lines if line.get("event") == name]
 
     async def says(self, text: str, *, times: int = 1) -> None:

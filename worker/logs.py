@@ -29,7 +29,8 @@ def configure(options: WorkerOptions) -> None:
         if as_json
         else [*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(options.log_level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # A line in one write: several processes share a stderr, and print() writes its newline apart.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

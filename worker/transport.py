@@ -38,7 +38,7 @@ _NEVER = 2**31 - 1
 """arq's max_tries: attempts are counted by us."""
 _UNSETTLED_PAUSE = 1.0
 _SIGN_OF_LIFE = 15
-"""Seconds between two for `arq --check`; any worker that stops takes it down, so arq's own hour is too long."""
+"""Seconds between two, for `arq --check`; any worker that stops takes it down, and arq's own is an hour."""
 
 
 class Transport:

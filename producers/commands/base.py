@@ -22,7 +22,7 @@ from pydantic import (
 if TYPE_CHECKING:
     from .registry import Registry
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)  # so that a list of different commands is a list of commands
 P = TypeVar("P", bound="Payload")
 Item = TypeVar("Item")
 
@@ -101,8 +101,8 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
-class Command(Payload, Generic[R]):
-    """One request to change or read data; `R` is the type of its result.
+class Command(Payload, Generic[R_co]):
+    """One request to change or read data; `R_co` is the type of its result.
 
     A subclass names its `kind` (stable on the wire: "entity.verb") and, once its fields have changed,
     a `version` with the `lifts` that turn the payload of an older version into the next one.
@@ -131,9 +131,9 @@ class Command(Payload, Generic[R]):
         """Turn a handler's result into JSON values; one of another type raises PydanticSerializationError."""
         return self.result_type().dump_python(value, mode="json", warnings="error")
 
-    def parse_result(self, value: Any) -> R:
+    def parse_result(self, value: Any) -> R_co:
         """Parse the JSON value that the worker sent back."""
-        result: R = self.result_type().validate_python(value)
+        result: R_co = self.result_type().validate_python(value)
         return result
 
     def fingerprint(self) -> str:
@@ -150,7 +150,7 @@ class Command(Payload, Generic[R]):
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-class Query(Command[R]):
+class Query(Command[R_co]):
     """A command that only reads: it runs in a read-only transaction and leaves no record."""
 
     read_only: ClassVar[bool] = True

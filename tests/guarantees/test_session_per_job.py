@@ -19,6 +19,7 @@ from producers.wire import Answer, Ending, Envelope
 from tests.guarantees.conftest import Counters, MakeApp, Rows, Running
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.deliveries import answer_of, envelope_of
+from tests.waiting import until
 from worker.app import App
 from worker.database import create_sessions
 
@@ -38,13 +39,13 @@ def settled(database: AsyncEngine) -> Settled:
     async def settled(app: App) -> None:
         pool = app.engine.pool
         assert isinstance(pool, QueuePool)
-        async with asyncio.timeout(10):
-            while True:
-                async with database.connect() as connection:
-                    states = list((await connection.execute(look)).scalars())
-                if pool.checkedout() == 0 and set(states) == {"idle"} and len(states) <= pool.size():
-                    return
-                await asyncio.sleep(0.02)
+
+        async def whole() -> bool:
+            async with database.connect() as connection:
+                states = list((await connection.execute(look)).scalars())
+            return pool.checkedout() == 0 and set(states) == {"idle"} and len(states) <= pool.size()
+
+        await until(whole, seconds=10)
 
     return settled
 

@@ -77,8 +77,8 @@ def show(path: str, command_id: str, *, as_json: bool) -> None:
     for name, value in shown.items():
         if name not in {"traceback", "payload", "body"}:
             click.echo(f"{name:<12} {value}")
-    payload = shown["payload"]
-    click.echo(f"body         {letter.body!r}" if payload is None else f"payload      {json.dumps(payload, indent=2)}")
+    payload = json.dumps(shown["payload"], indent=2)
+    click.echo(f"body         {letter.body!r}" if shown["payload"] is None else f"payload      {payload}")
     click.echo(letter.traceback)
 
 

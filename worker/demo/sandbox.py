@@ -1,4 +1,4 @@
-"""`python -m worker.demo.sandbox COMMAND...`: run a command on a migrated PostgreSQL and a Redis of its own."""
+"""`python -m worker.demo.sandbox COMMAND...`: run it on a migrated PostgreSQL and a Redis of its own."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from .servers import PostgresServer, RedisServer
 
 
 def main(command: list[str]) -> int:
-    """Run `command` with DATABASE_URL and REDIS_URL set; both servers, and all in them, are gone afterwards."""
+    """Run `command` with DATABASE_URL and REDIS_URL set; both servers are gone afterwards."""
     with PostgresServer() as postgres, RedisServer() as redis:
         environment = {**os.environ, "DATABASE_URL": postgres.url, "REDIS_URL": redis.url}
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

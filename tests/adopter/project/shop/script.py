@@ -19,6 +19,8 @@ async def main() -> None:
         order = await receipt.result(timeout=10)
         found = await (await producer.send(GetOrder(id=order.id))).result(timeout=10)
         assert_type(found, OrderView | None)
+        for sent in await producer.send_many([CreateUser(login="bob"), GetOrder(id=order.id)]):
+            await sent.result(timeout=10)
         print(order == found, order.id, [line.cents for line in order.lines])  # noqa: T201
 
 
