@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 30) -> None:
     """Wait until `condition` holds; fail where it does not in time."""
     try:
         async with asyncio.timeout(seconds):

@@ -14,7 +14,8 @@ def foreign_worker() -> str | None:
     """Say which other package called `worker` Python would find as well; None where there is none."""
     for distribution in packages_distributions().get("worker", []):
         if distribution.lower().replace("_", "-") != DISTRIBUTION:
-            return f"the installed distribution {distribution!r} has a package `worker` too; uninstall one of the two"
+            theirs = f"the installed distribution {distribution!r} has a package `worker` too"
+            return f"{theirs}; uninstall one of the two"
     ours = Path(__file__).resolve().parent
     for folder in dict.fromkeys(["", *sys.path]):
         spec = PathFinder.find_spec("worker", [folder or str(Path.cwd())])

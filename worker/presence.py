@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _EVERY = 5
 _TTL = 15
 _FORGET = 3600
+FAREWELL = 2.0
+"""Seconds for the last words to Redis, which may be the reason for the end."""
 
 
 class Presence:
@@ -57,7 +59,7 @@ class Presence:
             self._task.cancel()  # more than once: with Python 3.11 redis-py can lose a cancellation
             await asyncio.wait({self._task}, timeout=0.1)
         with suppress(RedisError, OSError):
-            async with self.redis.pipeline(transaction=True) as pipe:
+            async with asyncio.timeout(FAREWELL), self.redis.pipeline(transaction=True) as pipe:
                 pipe.delete(self.key)
                 pipe.zrem(self.names, self.name)
                 await pipe.execute()

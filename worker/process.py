@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from .health import NotReady, ensure_ready
 from .logs import log
+from .presence import FAREWELL
 from .transport import redis_pool, start, stop, worker_settings
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class _Process(Worker):
             if isinstance(failed, Exception):
                 log.warning("command.unsettled", error=type(failed).__name__)  # it runs again
         with suppress(RedisError, OSError):
-            await self.pool.delete(self.health_check_key)
+            async with asyncio.timeout(FAREWELL):
+                await self.pool.delete(self.health_check_key)
         await stop(self.app, self.ctx)
         await self.pool.aclose(close_connection_pool=True)
 

@@ -40,6 +40,8 @@ async def attempt(
             settings = {"postgresql_readonly": True} if read_only else {}
             connection = await session.connection(execution_options=settings)
             yield session
+            if connection.closed:  # the handler has ended the transaction and begun another
+                connection = await session.connection()
         if not read_only:
             await _commit(session, connection, options.commit_timeout)
         committed, drop = True, False

@@ -108,8 +108,7 @@ async def nothing_left_behind(app: App, database: AsyncEngine) -> None:
 
 @WHERE
 async def test_the_connection_is_cut(where: Way, app: App, proxy: Proxy, kept: Kept) -> None:
-    courier = Courier(app, envelope_of(Bump(name="n")))
-    seen = at_commit(proxy, where, proxy.cut)
+    courier, seen = Courier(app, envelope_of(Bump(name="n"))), at_commit(proxy, where, proxy.cut)
 
     outcome = await courier.deliver()
 
@@ -170,12 +169,12 @@ async def test_commit_is_held_until_the_time_limit(
     assert await counters() == {}
     if fate == "lost":
         proxy.cut()
-    proxy.resume()  # what is late arrives now
+    proxy.resume()
     await kept(courier)
 
 
 async def test_a_commit_that_is_still_under_way_is_waited_for(
-    impatient: App, kept: Kept, database: AsyncEngine, counters: Counters
+    impatient: App, app: App, kept: Kept, database: AsyncEngine, counters: Counters
 ) -> None:
     async with database.begin() as connection:
         await connection.execute(text(f"CREATE {_SLOW}"))
@@ -184,6 +183,7 @@ async def test_a_commit_that_is_still_under_way_is_waited_for(
     async with database.connect() as gate:
         await gate.execute(text("SELECT pg_advisory_lock(1)"))
         assert isinstance(await courier.deliver(), Later)
+        courier.app = app
         again = asyncio.create_task(courier.deliver())
         await blocked(database, "transactionid")
         assert await counters() == {}

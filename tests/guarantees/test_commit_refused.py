@@ -1,7 +1,7 @@
-"""The promise: an error in answer to COMMIT is believed where it is certain; any other one leaves it in doubt.
+"""The promise: an error in answer to COMMIT is believed where it is certain; any other leaves it in doubt.
 
-Certain are the classes 23 and 40: nothing was committed, and what follows is what follows from that error. Any
-other leaves it unknown: never rejected, never dead, never counted, and never again on that connection.
+Certain are the classes 23 and 40: nothing was committed, and what follows is what follows from that error.
+Any other leaves it unknown: never rejected, never dead, never counted, and never again on that connection.
 """
 
 from typing import Any

@@ -85,7 +85,11 @@ async def test_a_redis_that_says_nothing_any_more_is_noticed(
     environment: dict[str, str], producer: Producer, counters: Counters
 ) -> None:
     async with proxied(producer.settings) as (proxy, behind):
-        environment |= {"REDIS_URL": behind.redis_url, "QUEUE_REDIS_TIMEOUT": "0.5"}
+        environment |= {
+            "REDIS_URL": behind.redis_url,
+            "QUEUE_REDIS_TIMEOUT": "0.5",
+            "QUEUE_REDIS_RETRIES": "0",
+        }
         with Process(*RUN, environment=environment) as worker:
             await worker.says("worker.started")
             proxy.blackhole()
