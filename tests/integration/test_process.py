@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -29,6 +29,14 @@ async def producer(queue: QueueSettings) -> AsyncIterator[Producer]:
 @pytest.fixture
 def environment(database_url: str, queue: QueueSettings) -> dict[str, str]:
     return environment_of(database_url, queue.redis_url, queue.name)
+
+
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """A terminal that may close: nohup, where we run under it, hides SIGHUP from its children."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @asynccontextmanager
@@ -94,6 +102,7 @@ async def test_a_process_that_ends_unasked_is_started_again(
         assert await supervisor.stop() == 0
 
 
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 async def test_ctrl_c_and_a_closed_terminal_end_it_in_order_too(
     number: signal.Signals, environment: dict[str, str]

@@ -50,7 +50,8 @@ def refusal(address: str) -> str | None:
     try:
         NewUser(email=address)
     except ValidationError as error:
-        return error.errors()[0]["msg"].removeprefix("value is not a valid email address: ")
+        said = error.errors()[0]["msg"]
+        return said.removeprefix("value is not a valid email address: ").removeprefix("Value error, ")
     return None
 
 

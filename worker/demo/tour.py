@@ -5,8 +5,10 @@
 import json
 import os
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -31,18 +33,27 @@ _SETTINGS = {
 
 def main() -> int:
     """Run the demo and stop what it started; return its exit code: 0 only if every step held."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    _on_interrupt(_interrupt)
     console = Console(highlight=False)
     try:
         with ExitStack() as started:
-            return Tour(console, started).run()
+            try:
+                return Tour(console, started).run()
+            finally:
+                _on_interrupt(
+                    signal.SIG_IGN
+                )  # stopping takes seconds, and a second Ctrl-C must not cut it short
     except KeyboardInterrupt:
         console.print("\nInterrupted; what was started is stopped.", style="bold")
         return _INTERRUPTED
 
 
-def _interrupt(_number: int, _frame: object) -> None:
+def _on_interrupt(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """End the demo from wherever it is.
 
     Python's own handler would do so for Ctrl-C alone; asyncio replaces that one by a cancellation, which a
