@@ -12,6 +12,7 @@ from uuid import UUID
 
 from .client import Producer, Receipt, Status
 from .commands import Command
+from .errors import Unsent
 from .settings import QueueSettings
 
 R = TypeVar("R")
@@ -31,8 +32,8 @@ class BlockingReceipt(Generic[R]):
         return self._receipt.command_id
 
     @property
-    def status(self) -> Status:
-        """Either "accepted" or "duplicate"."""
+    def status(self) -> Status | None:
+        """Either "accepted" or "duplicate"; None where the receipt was found again."""
         return self._receipt.status
 
     @property
@@ -94,7 +95,11 @@ class BlockingProducer:
         self, commands: Iterable[Command[R]], *, command_ids: Iterable[UUID | str] | None = None
     ) -> list[BlockingReceipt[R]]:
         """Hand many commands to the queue, a thousand in one round trip."""
-        receipts = self.run(self._producer.send_many(commands, command_ids=command_ids))
+        try:
+            receipts = self.run(self._producer.send_many(commands, command_ids=command_ids))
+        except Unsent as error:
+            error.accepted = [BlockingReceipt(receipt, self) for receipt in error.accepted]
+            raise
         return [BlockingReceipt(receipt, self) for receipt in receipts]
 
     def receipt(self, command_id: UUID | str, command: type[Command[R]]) -> BlockingReceipt[R]:
@@ -110,8 +115,6 @@ class BlockingProducer:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
-        except (
-            BaseException
-        ):  # a KeyboardInterrupt in the waiting thread must not leave it waiting in the loop
+        except BaseException:  # such as KeyboardInterrupt: it must not leave the work waiting in the loop
             future.cancel()
             raise

@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 from .commands import Command
 from .connection import connect, understood
-from .errors import CommandConflict, QueueFull, ResultExpired, ResultTimeout, Unsent
+from .errors import CommandConflict, InvalidSettings, QueueFull, ResultExpired, ResultTimeout, Unsent
 from .sending import Sending, moment
 from .settings import QueueSettings
 from .wire import Answer, Keys, command_uuid
@@ -29,17 +29,21 @@ Status = Literal["accepted", "duplicate"]
 _SCRIPT = Path(__file__).with_name("enqueue.lua").read_text()
 _BATCH = 1000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_ONE_LOOK = 0.1
+_FOR_EVER = -1
+"""What PTTL says of the mark of a command that has not ended yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt(Generic[R]):
     """What the sender of a command holds.
 
-    `status` is "accepted", or "duplicate" where the same command had been accepted before.
+    `status` is "accepted", or "duplicate" where the same command had been accepted before; None where the
+    receipt was found again, which says nothing about it.
     """
 
     command_id: UUID
-    status: Status
+    status: Status | None
     command: Command[R] | type[Command[R]]
     _producer: Producer
 
@@ -72,6 +76,9 @@ class Producer:
         self.settings = settings or QueueSettings.load(redis_url=url, name=queue)
         self.keys = Keys(self.settings.name)
         self._owns_redis = redis is None
+        if redis is not None and redis.connection_pool.connection_kwargs.get("decode_responses"):
+            message = "redis: a client with decode_responses=True cannot be used; make one without"
+            raise InvalidSettings(message)
         self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
         self._enqueue = self.redis.register_script(_SCRIPT)
         self._memory_checked = -1.0
@@ -134,12 +141,14 @@ class Producer:
                 receipts += await self._submit(batch)
             except Unsent as error:
                 error.accepted = [*receipts, *error.accepted]
+                if isinstance(error, CommandConflict):
+                    error.conflicts = [len(receipts) + place for place in error.conflicts]
                 raise
         return receipts
 
     def receipt(self, command_id: UUID | str, command: type[Command[R]]) -> Receipt[R]:
         """Find the receipt of a command that was sent before, perhaps by another process."""
-        return Receipt(command_uuid(command_id), "accepted", command, self)
+        return Receipt(command_uuid(command_id), None, command, self)
 
     async def resend(self, command: Command[Any], command_id: UUID, generation: int) -> None:
         """Replay a failed command: a higher generation goes before what was marked and answered."""
@@ -147,22 +156,25 @@ class Producer:
 
     async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
         """Wait for the answer of the worker, whatever it says."""
-        give_up = None if timeout is None else time.monotonic() + timeout
+        try:
+            async with asyncio.timeout(None if timeout is None else max(timeout, _ONE_LOOK)):
+                return await self._answer(command_id)
+        except TimeoutError:
+            message = f"no answer within {timeout} s; the command goes on"
+            raise ResultTimeout(message, command_id=command_id) from None
+
+    async def _answer(self, command_id: UUID) -> Answer:
         pause = _FIRST_PAUSE
         while True:
             async with understood(), self.redis.pipeline(transaction=True) as pipe:
                 pipe.get(self.keys.result(command_id))
-                pipe.exists(self.keys.job(command_id))
-                raw, waiting = await pipe.execute()
+                pipe.pttl(self.keys.mark(command_id))
+                raw, life = await pipe.execute()
             if raw is not None:
                 return Answer.decode(raw)
-            if not waiting:
+            if life != _FOR_EVER:
                 raise ResultExpired(command_id=command_id)
-            left = None if give_up is None else give_up - time.monotonic()
-            if left is not None and left <= 0:
-                message = f"no answer within {timeout} s; the command goes on"
-                raise ResultTimeout(message, command_id=command_id)
-            await asyncio.sleep(pause if left is None else min(pause, left))
+            await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _sending(self, command: Command[Any], command_id: UUID | str | None) -> Sending:
@@ -174,7 +186,7 @@ class Producer:
         limit = "" if self.settings.max is None else str(self.settings.max)
         arguments = [limit, *(value for sending in batch for value in sending.arguments(self.keys, nonce))]
         try:
-            async with understood():
+            async with understood(), asyncio.timeout(self.settings.redis_patience):
                 await self._check_memory()
                 reply = await self._enqueue(keys=keys, args=arguments)
             if reply == b"full":
@@ -197,6 +209,7 @@ class Producer:
             message = f"command id {conflicting.command_id} was used before, for another command"
             error = CommandConflict(message, command_id=conflicting.command_id)
             error.accepted = receipts
+            error.conflicts = [place for place, status in enumerate(statuses) if status == "conflict"]
             raise error
         return receipts
 

@@ -52,4 +52,6 @@ async def understood() -> AsyncIterator[None]:
         if "maxmemory" in str(error):
             message = "Redis has no memory left; nothing of this call was accepted"
             raise QueueFull(message, code="redis_full") from None
-        raise
+        raise QueueUnavailable(f"Redis refuses: {error}") from error
+    except redis.exceptions.RedisError as error:
+        raise QueueUnavailable(f"Redis: {type(error).__name__}") from error

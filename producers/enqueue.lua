@@ -30,10 +30,10 @@ for i = 1, commands do
     replies[i] = 'accepted'
     accepted[KEYS[key]] = fingerprint
     accepted[#accepted + 1] = i
-  elseif mark[2] == nonce then
-    replies[i] = 'accepted'
   elseif mark[1] == fingerprint then
-    replies[i] = 'duplicate'
+    local again = mark[2] == nonce -- this very call, repeated: its first of an id was accepted
+    replies[i] = again and 'accepted' or 'duplicate'
+    accepted[KEYS[key]] = again and fingerprint or nil
   else
     replies[i] = 'conflict'
   end

@@ -63,9 +63,13 @@ class Unsent(CommandError):
 
 
 class CommandConflict(Unsent):
-    """This command id was used before, for a command with another content."""
+    """This command id was used before, for a command with another content.
+
+    `conflicts` has the places, from 0, of such commands in the call of `send_many` that it ended.
+    """
 
     code = "conflict"
+    conflicts: Sequence[int] = ()
 
 
 class CommandRejected(CommandError):
@@ -78,7 +82,10 @@ class CommandRejected(CommandError):
 
 
 class CommandDead(CommandError):
-    """The worker gave the command up; read, mend and replay it with `python -m worker dead`."""
+    """The worker gave the command up; `python -m worker dead` shows, mends and replays a write.
+
+    A read leaves no dead letter. With the code `dropped`, a person gave it up for good.
+    """
 
     code = "dead"
 

@@ -50,12 +50,13 @@ class Sending:
     def arguments(self, keys: Keys, nonce: str) -> list[str]:
         """List its arguments of the script."""
         fields = [self.envelope, self.fingerprint, nonce, str(self.generation), self.due, self.deadline, ""]
-        return [keys.job_id(self.command_id), *fields]
+        return [keys.job_id(self.command_id, self.generation), *fields]
 
     def keys(self, keys: Keys) -> list[str]:
         """List its keys of the script."""
-        at = self.command_id
-        return [keys.job(at), keys.mark(at), keys.result(at), keys.failures(keys.job_id(at))]
+        at, generation = self.command_id, self.generation
+        failures = keys.failures(keys.job_id(at, generation))
+        return [keys.job(at, generation), keys.mark(at), keys.result(at), failures]
 
 
 def moment(given: Moment, name: str) -> str:

@@ -98,6 +98,9 @@ class QueueSettings(Settings):
         description="Seconds after its ending that a command's id is still known to be a duplicate in Redis.",
     )
     redis_timeout: float = Field(default=5, gt=0, description="Seconds to wait for one answer of Redis.")
+    redis_patience: float = Field(
+        default=30, gt=0, description="Seconds that a send may take, with all its repetitions."
+    )
     redis_retries: int = Field(
         default=5, ge=0, description="How often a call to Redis is repeated, with growing pauses."
     )

@@ -46,16 +46,22 @@ class Keys:
 
     queue: str
 
-    def job_id(self, command_id: UUID) -> str:
-        """Name the job; arq's keys are shared by all queues, so the name has the queue in it."""
-        return f"{self.queue}:{command_id}"
+    def job_id(self, command_id: UUID, generation: int = 0) -> str:
+        """Name the job; arq's keys are shared by all queues, so the name has the queue in it.
 
-    def job(self, command_id: UUID) -> str:
+        A replay has a name of its own: arq, late to finish the job that failed, does not remove it.
+        """
+        return f"{self.queue}:{command_id}" + (f":{generation}" if generation else "")
+
+    def job(self, command_id: UUID, generation: int = 0) -> str:
         """Where arq finds the job: its bytes, without a time to live."""
-        return f"arq:job:{self.job_id(command_id)}"
+        return f"arq:job:{self.job_id(command_id, generation)}"
 
     def mark(self, command_id: UUID) -> str:
-        """Where we keep what was accepted under this id: fingerprint, nonce and generation."""
+        """Where we keep what was accepted under this id: fingerprint, nonce, generation.
+
+        It has a time to live once the command has ended, and none before.
+        """
         return f"crud:{self.queue}:mark:{command_id}"
 
     def result(self, command_id: UUID) -> str:
@@ -162,7 +168,8 @@ class Answer:
 
     def encode(self) -> str:
         """Return it as compact JSON."""
-        return _dumps({"ending": self.ending, "result": self.result, "error": self.error})
+        # In ASCII, since a result may hold what UTF-8 cannot, such as half of an emoji.
+        return json.dumps({"ending": self.ending, "result": self.result, "error": self.error})
 
     @classmethod
     def decode(cls, raw: bytes | str) -> Answer:

@@ -68,7 +68,12 @@ class App:
     @cached_property
     def sessions(self) -> database.Sessions:
         """What makes a new session for each attempt."""
-        return self._given[0] or database.create_sessions(database.create_engine(self.options))
+        sessions = self._given[0]
+        if sessions is None:
+            return database.create_sessions(database.create_engine(self.options))
+        # Values stay out of errors and logs with an engine of yours as well.
+        database.engine_of(sessions).sync_engine.hide_parameters = self.options.echo != "values"
+        return sessions
 
     @property
     def engine(self) -> AsyncEngine:
@@ -101,9 +106,7 @@ class App:
         for index, part in enumerate(command.commands):
             try:
                 results.append(await self._call(session, part))
-                await (
-                    session.flush()
-                )  # so that what the database refuses is refused here, where we know the index
+                await session.flush()  # what the database refuses is refused here, where we know the index
             except CommandRejected as error:
                 error.field = f"commands.{index}" + (f".{error.field}" if error.field else "")
                 raise

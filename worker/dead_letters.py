@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from producers.wire import Ending
+from producers.wire import Answer, Ending
+
+from .endings import CONFLICT, insert_ending
+from .failure import Cause, Failure
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from .delivery import Delivery
-    from .failure import Failure
     from .tables import WorkerTables
 
+WAITING = ("rejected", "dead", "retrying")
+"""The states of letters that wait for a person, or for what a person began."""
 DROPPED = {"code": "dropped", "message": "it was dropped from the dead letters"}
 """What the producer of a dropped command is told."""
 
@@ -43,8 +47,8 @@ async def write_letter(
         "sqlstate": failure.sqlstate,
         "code": failure.code,
         "field": failure.field,
-        "message": _text(failure.message),
-        "traceback": _text(failure.trace),
+        "message": failure.message,
+        "traceback": failure.trace,
         "attempts": attempts,
         "generation": delivery.generation,
         "accepted_at": delivery.accepted_at,
@@ -53,6 +57,18 @@ async def write_letter(
     news = {name: statement.excluded[name] for name in row if name != "command_id"}
     news["died_at"] = statement.excluded.died_at
     await session.execute(statement.on_conflict_do_update(index_elements=["command_id"], set_=news))
+
+
+async def write_conflict(session: AsyncSession, tables: WorkerTables, delivery: Delivery) -> None:
+    """Record a command whose id another one had used before: rejected, under an id of its own.
+
+    That id derives from both, so however often it is delivered there is one record of it.
+    """
+    own = replace(delivery, command_id=uuid5(delivery.command_id, delivery.fingerprint))
+    answer = Answer(Ending.REJECTED, error=CONFLICT)
+    if await insert_ending(session, tables, own, answer, result_limit=0):
+        failure = Failure(Cause.REFUSED, CONFLICT["code"], CONFLICT["message"], "CommandConflict")
+        await write_letter(session, tables, own, failure, ending=Ending.REJECTED, attempts=0)
 
 
 async def resolve_letter(session: AsyncSession, tables: WorkerTables, command_id: UUID) -> None:
@@ -65,7 +81,7 @@ async def list_letters(
     session: AsyncSession,
     tables: WorkerTables,
     *,
-    states: tuple[str, ...] = ("rejected", "dead"),
+    states: tuple[str, ...] = WAITING,
     limit: int = 100,
 ) -> list[Row[Any]]:
     """List letters, the latest first, without what may hold values of rows or payloads."""
@@ -109,8 +125,3 @@ async def drop_letter(session: AsyncSession, tables: WorkerTables, letter: Row[A
     )
     ended = update(processed).where(processed.c.command_id == letter.command_id)
     await session.execute(ended.values(ending=Ending.DROPPED, error=DROPPED, ended_at=func.now()))
-
-
-def _text(value: str) -> str:
-    """PostgreSQL's text holds no NUL."""
-    return value.replace("\0", "\\0")

@@ -62,7 +62,7 @@ async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Del
     if delivery.envelope is not None and row.fingerprint not in {"", delivery.fingerprint}:
         if row.generation != delivery.generation:
             return Answer(Ending(row.ending), None, _EDITED)
-        return Answer(Ending.REJECTED, None, _CONFLICT)
+        return Answer(Ending.REJECTED, None, CONFLICT)
     if row.summary is not None:
         message = "the result was too large to keep; its summary has the ids and the count"
         return Answer(
@@ -71,7 +71,7 @@ async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Del
     return Answer(Ending(row.ending), row.result, row.error)
 
 
-_CONFLICT = {"code": "conflict", "message": "this command id was used before, for another command"}
+CONFLICT = {"code": "conflict", "message": "this command id was used before, for another command"}
 _EDITED = {"code": "result_expired", "message": "this command was edited and replayed; see its ending"}
 
 

@@ -22,11 +22,12 @@ from producers.commands import Command, UnreadableCommand
 from producers.wire import Answer, Ending
 
 from . import database, retry
-from .dead_letters import resolve_letter, write_letter
+from .dead_letters import resolve_letter, write_conflict, write_letter
 from .delivery import Delivery, Later
-from .endings import find_answer, insert_ending
+from .endings import CONFLICT, find_answer, insert_ending
 from .failure import Cause, Failure
 from .logs import log
+from .sqlstates import sqlstate_of
 from .transaction import attempt
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ async def execute(app: App, delivery: Delivery) -> Answer | Later:
     """Carry out one delivery: return the answer of its command, or when to deliver it again."""
     try:
         return await Execution(app, delivery).run()
-    except Exception as error:  # noqa: BLE001  # whatever kept us from looking or recording, the command is kept
-        log.warning("command.unsettled", **about(delivery), error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001  # it could not be looked up or recorded: it is kept
+        told = {"error": type(error).__name__, "sqlstate": sqlstate_of(error)}
+        log.error("command.unsettled", **about(delivery), **told)
         return Later(retry.jittered(1))
 
 
@@ -88,10 +90,8 @@ class Execution:
                 failure = retry.classify(error, read_only=self.read_only)
             if (found := await self._look()) is not None:
                 return found
-            if failure is None:
-                return Later(
-                    retry.jittered(0.1)
-                )  # what ended it was replayed or pruned between the two looks
+            if failure is None:  # what ended it was replayed or pruned between the two looks
+                return Later(retry.jittered(0.1))
             follows = await self._follow(failure, turn)
             if follows is not None:
                 return follows
@@ -119,6 +119,8 @@ class Execution:
             return None
         async with self._transaction() as session:
             found = await find_answer(session, self.app.tables, self.delivery)
+            if found is not None and found.error is CONFLICT:
+                await write_conflict(session, self.app.tables, self.delivery)
         if found is not None:
             log.info("command.adopted", **about(self.delivery), ending=found.ending.value)
         return found
@@ -194,4 +196,5 @@ class Execution:
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
         """Open a transaction of its own, never on the session that failed."""
         async with asyncio.timeout(self.options.commit_timeout), self.app.sessions.begin() as session:
+            await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
             yield session

@@ -40,7 +40,8 @@ def _read(raw: bytes) -> Received:
         raise ValueError("not JSON") from None
     match job:
         case {"f": "execute", "a": [envelope, {"accepted": int(at)} as stamp]}:
-            if not (0 <= at <= _END_OF_TIME and isinstance(stamp.get("deadline"), int | None)):
+            others = stamp.get("due"), stamp.get("deadline")
+            if not (0 <= at <= _END_OF_TIME and all(isinstance(time, int | None) for time in others)):
                 raise ValueError("its times are none")
             return Received(raw, Envelope.decode(envelope), stamp)
         case {"f": "execute"}:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from producers.client import Producer
 from producers.commands import UnreadableCommand
 from producers.commands.registry import explain
 from producers.connection import understood
-from producers.errors import CommandConflict, CommandError, QueueUnavailable, Unsent
+from producers.errors import CommandConflict, CommandError, Unsent
 from producers.settings import QueueSettings
 from producers.wire import Answer, Ending, Keys
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from producers.commands import Command
 
     from .app import App
-
-_LOOKS = 15
 
 
 class NoSuchLetter(CommandError):
@@ -81,8 +78,6 @@ async def replay(
         generation = await begin_retry(session, app.tables, letter)
     producer = Producer(settings=_queue_of(app, letter), redis=redis)
     try:
-        if letter.state != "retrying":
-            await _has_left(producer, command_id)
         await producer.resend(command, command_id, generation)
     except CommandConflict:
         message = f"command {command_id} is on its way already, as it was before this edit"
@@ -109,17 +104,6 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:
     """Find the queue that the command came from, where its producer waits: not always the one served here."""
     return app.queue.model_copy(update={"name": letter.queue})
-
-
-async def _has_left(producer: Producer, command_id: UUID) -> None:
-    """Wait until the job that failed has left the queue, right after its ending: both have one name there."""
-    pause = 0.01
-    for _ in range(_LOOKS):
-        async with understood():
-            if not await producer.redis.exists(producer.keys.job(command_id)):
-                return
-        await asyncio.sleep(pause := min(pause * 2, 0.5))
-    raise QueueUnavailable("its last delivery is not over yet", command_id=command_id)
 
 
 def payload_of(body: bytes) -> Any:

@@ -21,7 +21,7 @@ _BY_STATE = {
     **dict.fromkeys(("26000", "42P05"), Cause.STALE),
     **dict.fromkeys(("57P01", "57P02", "57P03", "57P05", "58000", "58030", "3D000"), Cause.AWAY),
     **dict.fromkeys(("57014", "25P03", "55006", "XX000", "08P01", "53400"), Cause.SLOW),
-    **dict.fromkeys(("23503", "23001"), Cause.PARENT),  # 23001: the same of ON DELETE RESTRICT, since 18
+    "23503": Cause.PARENT,
     "21000": Cause.REFUSED,
     **dict.fromkeys(("42P01", "42703"), Cause.DEPLOY),
 }

@@ -24,15 +24,15 @@ async def execute(app: App, command: Command[R], *, command_id: UUID | str | Non
     later is raised as RuntimeError. No connection stays open: the next test may have another event loop.
     """
     given = None if command_id is None else command_uuid(command_id)
-    command = command.identified(given)
+    command, used = command.identified(given), given or uuid7()
     try:
-        answer = await deliver(app, Envelope.of(command, given or uuid7()))
+        answer = await deliver(app, Envelope.of(command, used))
     finally:
         await app.close()
     if isinstance(answer, Later):
         why = f"of this:\n{answer.failure.trace}" if answer.failure else "of what the log says"
         raise RuntimeError(f"{command.kind} would be run again, because {why}")  # noqa: TRY004
-    return result_of(answer, command)
+    return result_of(answer, command, used)
 
 
 async def deliver(app: App, envelope: Envelope, *, first: bool = False) -> Answer | Later:
@@ -49,7 +49,7 @@ async def deliver(app: App, envelope: Envelope, *, first: bool = False) -> Answe
     )
 
 
-def result_of(answer: Answer, command: Command[R]) -> R:
+def result_of(answer: Answer, command: Command[R], command_id: UUID) -> R:
     """Parse the result, or raise the error that the answer stands for."""
-    answer.raise_error(UUID(int=0))
+    answer.raise_error(command_id)
     return command.parse_result(answer.result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import database, retry
 from .failure import AttemptTimeout, Cause, CommitUnknown
@@ -37,8 +37,9 @@ async def attempt(
     committed, drop = False, True  # a connection that is cancelled does not go back to the pool either
     try:
         async with _limit(deadline):
-            settings = {"postgresql_readonly": True} if read_only else {}
+            settings: dict[str, Any] = {"isolation_level": "READ COMMITTED", "postgresql_readonly": read_only}
             connection = await session.connection(execution_options=settings)
+            _keep_open(session)
             yield session
             if connection.closed:  # the handler has ended the transaction and begun another
                 connection = await session.connection()
@@ -53,7 +54,7 @@ async def attempt(
             database.renew(connection)  # it will not be the only one
         raise
     finally:
-        closing = session.invalidate() if drop else session.close()
+        closing = session.invalidate() if drop else type(session).close(session)
         await database.finish(asyncio.ensure_future(closing), connection, options.commit_timeout)
         if not committed and _cancellations() > cancellations:
             raise asyncio.CancelledError
@@ -61,7 +62,7 @@ async def attempt(
 
 async def _commit(session: AsyncSession, connection: AsyncConnection, limit: float) -> None:
     """COMMIT, through any cancellation. Any end of it but success or a definite error is unknown."""
-    committing = asyncio.ensure_future(session.commit())
+    committing = asyncio.ensure_future(type(session).commit(session))
     await database.finish(committing, connection, limit)
     if not committing.done() or committing.cancelled():
         raise CommitUnknown
@@ -71,6 +72,16 @@ async def _commit(session: AsyncSession, connection: AsyncConnection, limit: flo
             raise error
         database.cut(connection)
         raise CommitUnknown from error
+
+
+def _keep_open(session: AsyncSession) -> None:
+    """Leave the end of the transaction to us: a handler that ended it would part effect and ending."""
+
+    async def refuse() -> None:
+        message = "a handler never ends its transaction: return, and all is committed; raise, and none is"
+        raise RuntimeError(message)
+
+    session.commit = session.rollback = session.close = refuse  # type: ignore[method-assign]
 
 
 def _cancellations() -> int:

@@ -25,15 +25,13 @@ from producers.wire import Answer, Keys, command_uuid
 from . import executor
 from .delivery import Delivery, Failures, Later
 from .health import ensure_ready
-from .logs import log
+from .logs import configure, log
 from .presence import Presence
 from .received import Received, deserialize, serialize
 
 if TYPE_CHECKING:
     from .app import App
 
-_LARGE = 64 * 1024
-_LARGE_RESULT_TTL = 60
 _NEVER = 2**31 - 1
 """arq's max_tries: attempts are counted by us."""
 _UNSETTLED_PAUSE = 1.0
@@ -68,6 +66,13 @@ class Transport:
             count=lambda reason: self.count(job_id, reason),
         )
 
+    async def early(self, received: Received) -> float:
+        """Seconds until a delayed command is due by Redis's clock; arq goes by the worker's own."""
+        due = received.stamp.get("due") or 0
+        if due <= received.stamp.get("accepted", 0):
+            return 0
+        return max(0.0, (due - await self._now()) / 1000)
+
     async def count(self, job_id: str, reason: str) -> Failures:
         """Count a failure for good."""
         count, age = await self._count(keys=[self.keys.failures(job_id)], args=[reason, os.urandom(8).hex()])
@@ -77,16 +82,18 @@ class Transport:
         """Make a job due again after `delay` seconds."""
         await self._reschedule(keys=[self.keys.queue], args=[job_id, round(delay * 1000)])
 
-    async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> bool:
-        """Leave the answer where its producer waits; False where the command has been replayed since."""
-        encoded, queue = answer.encode(), self.app.queue
-        ttl = queue.result_ttl if len(encoded) <= _LARGE else min(queue.result_ttl, _LARGE_RESULT_TTL)
-        at = delivery.command_id
-        deposited = await self._deposit(
+    async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> None:
+        """Leave the answer where its producer waits, unless the command has been replayed since."""
+        queue, at = self.app.queue, delivery.command_id
+        await self._deposit(
             keys=[self.keys.mark(at), self.keys.result(at), self.keys.failures(job_id)],
-            args=[encoded, delivery.generation, round(ttl * 1000), round(queue.mark_ttl * 1000)],
+            args=[
+                answer.encode(),
+                delivery.generation,
+                round(queue.result_ttl * 1000),
+                round(queue.mark_ttl * 1000),
+            ],
         )
-        return bool(deposited)
 
     async def _now(self) -> float:
         seconds, micros = await self.redis.time()
@@ -101,17 +108,16 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
     transport: Transport = ctx["transport"]
     presence: Presence = ctx["presence"]
     job_id: str = ctx["job_id"]
-    if presence.stopping:
-        raise RetryJob  # arq starts the rest of the batch in hand even after SIGTERM: hand it back untouched
-    started, settled = time.monotonic(), False
+    started = time.monotonic()
     with presence.running():
         try:
             delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
-            outcome = await executor.execute(transport.app, delivery)
+            early = await transport.early(received)
+            outcome = Later(early) if early else await executor.execute(transport.app, delivery)
             if isinstance(outcome, Later):
                 await transport.reschedule(job_id, outcome.delay)
             else:
-                settled = await transport.deposit(job_id, delivery, outcome)
+                await transport.deposit(job_id, delivery, outcome)
         except BaseException as error:
             # arq ends a job that raises anything else; cancelled or cut off from Redis, it runs again.
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
@@ -119,8 +125,8 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
                 with suppress(RedisError, OSError):
                     await transport.reschedule(job_id, _UNSETTLED_PAUSE)
             raise RetryJob from error
-    if isinstance(outcome, Later) or not settled:
-        raise RetryJob  # arq would take the job out of the queue, and with it a replay that is there by now
+    if isinstance(outcome, Later):
+        raise RetryJob
     presence.finished += 1
     spent = round((time.monotonic() - started) * 1000)
     ended = {"ending": outcome.ending.value, "code": _code(outcome), "ms": spent}
@@ -156,6 +162,8 @@ def worker_settings(app: App) -> type:
         "max_jobs": app.slots,
         "job_completion_wait": options.shutdown_timeout,
         "poll_delay": options.poll_delay,
+        # Jobs in hand, and those of a killed worker, stay at the head of arq's window: others start behind.
+        "queue_read_limit": max(1000, 5 * app.slots),
         "health_check_interval": _SIGN_OF_LIFE,
         "job_timeout": longest,
         "keep_result": 0,
@@ -175,6 +183,7 @@ def redis_pool(app: App) -> ArqRedis:
 
 async def start(app: App, ctx: dict[str, Any]) -> None:
     """Say that this process is there."""
+    configure(app.options)  # the `arq` command has logs of its own
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()

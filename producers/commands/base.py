@@ -141,11 +141,11 @@ class Command(Payload, Generic[R_co]):
         return self._digest(self.kind, self.version)
 
     def content_digest(self) -> str:
-        """SHA-256 as `fingerprint`, whatever the version: it names the same content in years to come."""
-        return self._digest(self.kind)
+        """SHA-256 of kind and all set fields, whatever the version: the same content in years to come."""
+        return self._digest(self.kind, context=None)
 
-    def _digest(self, *about: str | int) -> str:
-        payload = self.model_dump(mode="json", exclude_unset=True, context=_FINGERPRINT)
+    def _digest(self, *about: str | int, context: str | None = _FINGERPRINT) -> str:
+        payload = self.model_dump(mode="json", exclude_unset=True, context=context)
         content = json.dumps([*about, payload], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 

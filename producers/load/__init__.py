@@ -11,7 +11,7 @@ from ..client import Producer
 from ..commands import Command, Registry
 from ..errors import BadRow
 from ..fields import Fields
-from .batches import Batches, OnError, Sending
+from .batches import Batches, OnError, RowCommand
 from .loaded import Loaded
 from .row_ids import RowIds
 from .rows import Format, format_of, read_rows
@@ -53,7 +53,7 @@ async def load(
                 except ValueError as error:
                     batches.refuse(row.line, str(error))
                 else:
-                    await batches.add(Sending(row.line, made, ids.of(made, row.key)))
+                    await batches.add(RowCommand(row.line, made, ids.of(made, row.key)))
             await batches.finish()
         except BadRow as error:
             await batches.finish()

@@ -31,7 +31,7 @@ _READERS = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
 
-class Sending(NamedTuple):
+class RowCommand(NamedTuple):
     """A row that became a command."""
 
     line: int
@@ -58,7 +58,7 @@ class Batches:
         self._size = (
             _BATCH if most is None else min(_BATCH, max(1, most // 2))
         )  # a batch must fit in the queue
-        self._batch: list[Sending] = []
+        self._batch: list[RowCommand] = []
         self._outstanding: deque[list[tuple[int, Receipt[Any]]]] = deque()
         self._report(self.loaded)
 
@@ -68,7 +68,7 @@ class Batches:
         if self._on_error == "stop":
             raise BadRow(self._path, line, reason)
 
-    async def add(self, sending: Sending) -> None:
+    async def add(self, sending: RowCommand) -> None:
         """Take one command; send what makes a batch."""
         self._batch.append(sending)
         if len(self._batch) >= self._size:
@@ -96,14 +96,15 @@ class Batches:
                 break
         self._report(self.loaded)
 
-    async def _send(self, batch: Sequence[Sending]) -> Sequence[Receipt[Any]]:
+    async def _send(self, batch: Sequence[RowCommand]) -> Sequence[Receipt[Any] | None]:
         pause = _FIRST_PAUSE
         while True:
             try:
                 commands, ids = (s.command for s in batch), (s.command_id for s in batch)
                 return await self._producer.send_many(commands, command_ids=ids)
             except CommandConflict as error:
-                return error.accepted
+                left = iter(error.accepted)
+                return [None if place in error.conflicts else next(left) for place in range(len(batch))]
             except QueueFull as error:
                 self.loaded.note = f"{error.code.replace('_', ' ')}: waiting {pause:g} s"
                 self._report(self.loaded)
@@ -111,15 +112,13 @@ class Batches:
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 self.loaded.note = ""
 
-    def _take(self, batch: Sequence[Sending], receipts: Sequence[Receipt[Any]]) -> None:
+    def _take(self, batch: Sequence[RowCommand], receipts: Sequence[Receipt[Any] | None]) -> None:
         """Count what was accepted; a row without a receipt is in conflict with one of the same id."""
-        left = deque(receipts)
         outstanding = []
-        for sending in batch:
-            if not left or left[0].command_id != sending.command_id:
+        for sending, receipt in zip(batch, receipts, strict=True):
+            if receipt is None:
                 self.loaded.add(sending.line, "rejected", "its key was loaded before, with other content")
                 continue
-            receipt = left.popleft()
             if receipt.status == "accepted":
                 self.loaded.accepted += 1
             else:

@@ -75,11 +75,11 @@ async def test_arqs_own_timeout_after_commit_does_not_apply_it_twice(
     class SlowAtFirst(Transport):
         deposits = 0
 
-        async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> bool:
+        async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> None:
             self.deposits += 1
             if self.deposits == 1:
                 await asyncio.Event().wait()
-            return await super().deposit(job_id, delivery, answer)
+            await super().deposit(job_id, delivery, answer)
 
     app = make_app({Bump: bump})
     async with running(app) as worker:

@@ -39,7 +39,7 @@ async def test_of_fifty_senders_of_one_id_those_with_what_is_queued_are_told_so_
 ) -> None:
     chance = random.Random(seed)  # noqa: S311  # not a secret
 
-    async def told(behind: QueueSettings, name: str) -> tuple[str, str]:
+    async def told(behind: QueueSettings, name: str) -> tuple[str, str | None]:
         async with Producer(settings=behind) as sender:
             while True:
                 try:

@@ -14,13 +14,13 @@ from sqlalchemy import Row
 from producers.wire import command_uuid
 
 from ..app import App
-from ..dead_letters import list_letters
+from ..dead_letters import WAITING, list_letters
 from ..replay import drop as drop_letter
 from ..replay import fetch, payload_of, replay
+from ..tables import DEAD_LETTER_STATES
 from .group import Failed, load_app, opened, settle
 
-_WAITING = ("rejected", "dead", "retrying")
-_STATES = (*_WAITING, "resolved", "dropped")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object for each line.")
 
 
 @click.group()
@@ -30,7 +30,11 @@ def dead() -> None:
 
 @dead.command("list")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice(_STATES), help="All that wait by default."
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(DEAD_LETTER_STATES),
+    help="All that wait by default.",
 )
 @click.option(
     "--limit", type=click.IntRange(min=1), default=100, help="Most letters to list, the latest first."
@@ -43,7 +47,7 @@ def list_(path: str, states: tuple[str, ...], limit: int, *, as_json: bool) -> N
 
     async def work() -> list[Row[Any]]:
         async with opened(app), app.sessions() as session:
-            return await list_letters(session, app.tables, states=states or _WAITING, limit=limit)
+            return await list_letters(session, app.tables, states=states or WAITING, limit=limit)
 
     letters = settle(work())
     for letter in letters:
@@ -92,8 +96,11 @@ def show(path: str, command_id: str, *, as_json: bool) -> None:
     metavar="FIELD=JSON",
     help="Replay with this field changed; text needs no quotes.",
 )
+@_as_json
 @click.pass_obj
-def retry(path: str, command_ids: tuple[str, ...], payload: str | None, changes: tuple[str, ...]) -> None:
+def retry(
+    path: str, command_ids: tuple[str, ...], payload: str | None, changes: tuple[str, ...], *, as_json: bool
+) -> None:
     """Replay commands, mended if you say how; what they become is validated before anything is sent."""
     app = load_app(path)
     if (payload or changes) and len(command_ids) > 1:
@@ -103,24 +110,30 @@ def retry(path: str, command_ids: tuple[str, ...], payload: str | None, changes:
     async def work(redis: Redis) -> None:
         for given in command_ids:
             await replay(app, redis, command_uuid(given), payload=edited, changes=_changes(changes))
-            click.echo(f"{given}  retrying")
+            _say(given, "retrying", as_json=as_json)
 
     settle(_with_redis(app, work))
 
 
 @dead.command()
 @click.argument("command_ids", nargs=-1, required=True, metavar="COMMAND_ID...")
+@_as_json
 @click.pass_obj
-def drop(path: str, command_ids: tuple[str, ...]) -> None:
+def drop(path: str, command_ids: tuple[str, ...], *, as_json: bool) -> None:
     """Give commands up for good; each ends as `dropped`."""
     app = load_app(path)
 
     async def work(redis: Redis) -> None:
         for given in command_ids:
             await drop_letter(app, redis, command_uuid(given))
-            click.echo(f"{given}  dropped")
+            _say(given, "dropped", as_json=as_json)
 
     settle(_with_redis(app, work))
+
+
+def _say(given: str, state: str, *, as_json: bool) -> None:
+    told = {"command_id": str(command_uuid(given)), "state": state}
+    click.echo(json.dumps(told) if as_json else f"{given}  {state}")
 
 
 async def _with_redis(app: App, work: Any) -> None:

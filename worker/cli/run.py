@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -23,14 +22,15 @@ from .group import Failed, load_app, opened, settle
 @click.pass_obj
 def run(path: str, processes: int, concurrency: int | None, *, burst: bool) -> None:
     """Run workers until SIGTERM or Ctrl-C; then what runs may finish. A second signal hands it back."""
-    if concurrency is not None:
-        os.environ["WORKER_CONCURRENCY"] = str(concurrency)
     app = load_app(path)
+    if concurrency is not None:
+        app.options = app.options.model_copy(update={"concurrency": concurrency})
     if processes > 1:
         from ..supervisor import Supervisor  # noqa: PLC0415  # one process needs none
 
         settle(_ready(app))  # else each of them would say it, again and again
-        command = [sys.executable, "-m", "worker", "--app", path, "run", *(["--burst"] if burst else [])]
+        options = [f"--concurrency={app.options.concurrency}", *(["--burst"] if burst else [])]
+        command = [sys.executable, "-m", "worker", "--app", path, "run", *options]
         sys.exit(Supervisor(command, processes, restart=not burst).run())
     from ..process import run as run_worker  # noqa: PLC0415  # arq and uvloop are for this command alone
 

@@ -37,12 +37,7 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         with ExitStack() as started:
-            try:
-                return Tour(console, started).run()
-            finally:
-                _on_interrupt(
-                    signal.SIG_IGN
-                )  # stopping takes seconds, and a second Ctrl-C must not cut it short
+            return Tour(console, started).run()
     except KeyboardInterrupt:
         console.print("\nInterrupted; what was started is stopped.", style="bold")
         return _INTERRUPTED
@@ -54,11 +49,12 @@ def _on_interrupt(handler: Callable[[int, FrameType | None], None] | signal.Hand
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End the demo from wherever it is.
+    """End the demo from wherever it is; stopping takes seconds, and a second Ctrl-C does not cut it short.
 
     Python's own handler would do so for Ctrl-C alone; asyncio replaces that one by a cancellation, which a
     connection of redis-py's can swallow, and a shell turns it off for what runs in the background.
     """
+    _on_interrupt(signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -1,5 +1,7 @@
 """How the commands about posts are carried out."""
 
+from uuid import UUID
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import (
@@ -14,8 +16,9 @@ from producers.commands import (
     UpdatePost,
     UpsertPost,
 )
+from producers.errors import CommandRejected
 
-from ..models import Post
+from ..models import Like, Post
 from .verbs import Verbs
 
 posts = Verbs(Post, PostView)
@@ -33,11 +36,13 @@ async def create_posts(session: AsyncSession, command: CreatePosts) -> list[Post
 
 async def update_post(session: AsyncSession, command: UpdatePost) -> PostView | None:
     """Change a post."""
+    await refuse_liker(session, command.id, command.user_id)
     return await posts.update(session, command)
 
 
 async def upsert_post(session: AsyncSession, command: UpsertPost) -> PostView:
     """Insert or change a post."""
+    await refuse_liker(session, command.id, command.user_id)
     return await posts.upsert(session, command)
 
 
@@ -59,3 +64,9 @@ async def list_posts(session: AsyncSession, command: ListPosts) -> Page[PostView
 async def count_posts(session: AsyncSession, _command: CountPosts) -> int:
     """Count the posts."""
     return await posts.count(session)
+
+
+async def refuse_liker(session: AsyncSession, post_id: UUID, author: UUID | None) -> None:
+    """Reject an author who likes the post: nobody likes their own."""
+    if author is not None and await session.get(Like, (author, post_id)) is not None:
+        raise CommandRejected("the new author likes this post", code="own_post", field="user_id")
