@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from producers import CommandRejected
 from producers.commands import Atomic, CreateLike, CreatePost, CreateUser, CreateUsers, NewPost, NewUser
-from producers.wire import Ending
+from producers.wire import Answer, Ending
 from tests.guarantees.conftest import Counters, MakeApp, Rows
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.deliveries import answer_of, envelope_of
@@ -184,3 +184,37 @@ async def test_effect_and_ending_appear_together(
     assert [effects for effects, _ in seen] == [rows for _, rows in seen]
     assert len(set(seen)) > 2, "the watcher was to see them come"
     assert await counters() == {"n": 100}
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "close"])
+async def test_a_handler_cannot_part_its_effect_from_its_ending(
+    end: str, make_app: MakeApp, counters: Counters, endings: Rows
+) -> None:
+    async def ends_it(session: AsyncSession, command: Bump) -> int:
+        count = await bump(session, command)
+        await getattr(session, end)()
+        return count
+
+    app = make_app({Bump: ends_it}, max_attempts=1)
+    answer = await deliver(app, envelope_of(Bump(name="n")))
+
+    assert isinstance(answer, Answer)
+    assert (answer.ending, await counters()) == (Ending.DEAD, {})
+    assert [row.ending for row in await endings()] == ["dead"]
+
+
+async def test_an_engine_that_commits_each_statement_is_not_let_to(
+    database_url: str, make_app: MakeApp, counters: Counters
+) -> None:
+    engine = create_async_engine(database_url, isolation_level="AUTOCOMMIT")
+    sessions = async_sessionmaker(engine)
+    app = App({Bump: failing_after}, sessions=sessions, settings=make_app({Bump: bump}).options)
+    await deliver(app, envelope_of(Bump(name="n")))
+    await engine.dispose()
+
+    assert await counters() == {}
+
+
+async def failing_after(session: AsyncSession, command: Bump) -> int:
+    await bump(session, command)
+    raise CommandRejected("after its effect")

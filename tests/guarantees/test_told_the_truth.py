@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from producers import CommandConflict, Producer, QueueFull, QueueUnavailable
+from producers import CommandConflict, Producer, QueueFull, QueueUnavailable, ResultTimeout
 from producers.commands import CreateUser
 from producers.settings import QueueSettings
-from tests.guarantees.conftest import Counters, Drain, MakeApp
+from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.redis_proxy import proxied
 from tests.proxy import Proxy, Way
@@ -179,3 +179,34 @@ async def _queued(producer: Producer) -> list[dict[str, Any]]:
     jobs = await producer.redis.zrange(producer.keys.queue, 0, -1)
     bodies = [await producer.redis.get(b"arq:job:" + job) for job in jobs]
     return [json.loads(body)["a"][0]["payload"] for body in bodies]
+
+
+async def test_another_command_under_a_used_id_is_on_record_however_late(
+    make_app: MakeApp, producer: Producer, counters: Counters, endings: Rows, letters: Rows, drain: Drain
+) -> None:
+    app = make_app({Bump: bump})
+    first = await producer.send(Bump(name="first"), command_id="one id")
+    await drain(app)
+    await producer.redis.delete(producer.keys.mark(first.command_id), producer.keys.result(first.command_id))
+
+    for _ in range(2):  # however often
+        late = await producer.send(Bump(name="late"), command_id="one id")  # Redis knows nothing any more
+        await drain(app)
+        with pytest.raises(CommandConflict):
+            await late.result(1)
+        await producer.redis.delete(producer.keys.mark(late.command_id))
+
+    assert await counters() == {"first": 1}
+    assert sorted(row.ending for row in await endings()) == ["applied", "rejected"]
+    [letter] = await letters()
+    assert (letter.state, letter.code, b"late" in letter.body) == ("rejected", "conflict", True)
+
+
+async def test_a_result_is_waited_for_no_longer_than_was_said_also_where_redis_says_nothing(
+    queue: QueueSettings,
+) -> None:
+    async with proxied(queue) as (proxy, behind), Producer(settings=behind) as producer:
+        receipt = await producer.send(Bump(name="n"))
+        proxy.blackhole()
+        with pytest.raises(ResultTimeout):
+            await receipt.result(0.3)

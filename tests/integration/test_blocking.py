@@ -94,3 +94,16 @@ def test_a_wrong_setting_leaves_no_thread_behind() -> None:
     with pytest.raises(ValueError, match="REDIS_URL"):
         BlockingProducer("nowhere")
     assert threading.active_count() == before
+
+
+def test_what_was_accepted_before_a_conflict_can_be_waited_for(redis_url: str) -> None:
+    with BlockingProducer(redis_url) as producer:
+        producer.send(CreateUser(username="ada"), command_id="one")
+        with pytest.raises(CommandConflict) as conflict:
+            producer.send_many(
+                [CreateUser(username="bob"), CreateUser(username="eve")], command_ids=["two", "one"]
+            )
+        [accepted] = conflict.value.accepted
+        assert conflict.value.conflicts == [1]
+        with pytest.raises(ResultTimeout):
+            accepted.result(timeout=0.1)

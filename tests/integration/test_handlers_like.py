@@ -12,6 +12,7 @@ from producers.commands import (
     CountLikes,
     CreateLike,
     CreateLikes,
+    CreatePost,
     CreateUser,
     DeleteLike,
     GetLike,
@@ -19,6 +20,7 @@ from producers.commands import (
     LikeView,
     ListLikes,
     NewPost,
+    UpdatePost,
     UpsertLike,
 )
 from producers.commands.like import LikedPostView, LikerView
@@ -32,6 +34,7 @@ from worker.handlers.like import (
     list_likes,
     upsert_like,
 )
+from worker.handlers.post import create_post, update_post
 from worker.handlers.user import create_user
 
 Create = Callable[[AsyncSession, LikeKey], Awaitable[object]]
@@ -171,3 +174,12 @@ async def test_delete_says_whether_there_was_a_like(session: AsyncSession, ada: 
     assert await delete_like(session, command) is True
     assert await delete_like(session, command) is False
     assert await count_likes(session, CountLikes()) == 1
+
+
+async def test_the_author_of_a_post_cannot_become_one_who_likes_it(session: AsyncSession) -> None:
+    ada, bob = [await create_user(session, CreateUser(username=name)) for name in ("ada", "bob")]
+    post = await create_post(session, CreatePost(title="One", user_id=ada.id))
+    await create_like(session, CreateLike(user_id=bob.id, post_id=post.id))
+    with pytest.raises(CommandRejected) as rejected:
+        await update_post(session, UpdatePost(id=post.id, user_id=bob.id))
+    assert (rejected.value.code, rejected.value.field) == ("own_post", "user_id")

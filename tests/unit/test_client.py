@@ -14,6 +14,7 @@ from producers import (
     CommandConflict,
     CommandDead,
     CommandRejected,
+    InvalidSettings,
     PayloadTooLarge,
     Producer,
     QueueFull,
@@ -252,3 +253,8 @@ async def test_a_client_of_the_callers_own_is_not_closed(fake_redis: FakeAsyncRe
     async with Producer(redis=fake_redis) as producer:
         await producer.send(ADA)
     assert await fake_redis.ping()
+
+
+def test_a_client_that_decodes_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(InvalidSettings, match="decode_responses"):
+        Producer(redis=FakeAsyncRedis(decode_responses=True))

@@ -29,7 +29,8 @@ async def test_what_redis_says_becomes_an_error_of_ours(
     assert "hunter2" not in str(error.value)
 
 
-async def test_a_mistake_of_ours_is_not_hidden() -> None:
-    with pytest.raises(redis.exceptions.ResponseError, match="unknown command"):
+@pytest.mark.parametrize("refusal", [redis.exceptions.ReadOnlyError, redis.exceptions.NoPermissionError])
+async def test_whatever_redis_refuses_is_told_in_its_own_words(refusal: type[Exception]) -> None:
+    with pytest.raises(QueueUnavailable, match="Redis refuses: not by this replica"):
         async with understood():
-            raise redis.exceptions.ResponseError("unknown command")
+            raise refusal("not by this replica")
