@@ -20,6 +20,9 @@ def foreign_worker() -> str | None:
     for folder in dict.fromkeys(["", *sys.path]):
         spec = PathFinder.find_spec("worker", [folder or str(Path.cwd())])
         # A plain folder, without __init__.py, has no origin, and an installed package goes before it.
-        if spec is not None and spec.origin is not None and Path(spec.origin).resolve().parent != ours:
+        if spec is None or spec.origin is None:
+            continue
+        found = Path(spec.origin).resolve().parent
+        if found != ours and not (found / Path(__file__).name).exists():  # a clone beside an installed copy
             return f"{spec.origin} is a package `worker` too; rename it, or put it inside a package of yours"
     return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import structlog
 from arq.connections import ArqRedis, RedisSettings
 from arq.worker import RetryJob, func
 from redis.exceptions import RedisError
@@ -183,7 +184,8 @@ def redis_pool(app: App) -> ArqRedis:
 
 async def start(app: App, ctx: dict[str, Any]) -> None:
     """Say that this process is there."""
-    configure(app.options)  # the `arq` command has logs of its own
+    if not structlog.is_configured():  # the `arq` command does not come by our command line
+        configure(app.options)
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()

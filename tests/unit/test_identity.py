@@ -1,5 +1,6 @@
 """Which other `worker` Python would find is named; what it would not find is left alone."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def test_ourselves_are_not_foreign_in_our_own_working_directory(
 def test_ourselves_are_not_foreign_through_a_link(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "link").symlink_to(OURS, target_is_directory=True)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder / "link")])
+    assert foreign_worker() is None
+
+
+def test_a_clone_beside_an_installed_copy_is_not_foreign(folder: Path) -> None:
+    shutil.copytree(OURS / "worker", folder / "worker", ignore=shutil.ignore_patterns("__pycache__"))
     assert foreign_worker() is None
 
 
