@@ -5,6 +5,8 @@ before the first test that needs it.
 """
 
 import os
+import signal
+import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -18,6 +20,12 @@ from tests.redis_database import QUEUE_PREFIX, claim
 from worker.demo.servers import PostgresServer, RedisServer
 
 _SERVER_FIXTURES = {"postgres_url", "own_postgres", "redis_url", "own_redis"}
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start hear SIGINT: what runs in the background of a shell is deaf to it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
