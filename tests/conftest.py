@@ -23,7 +23,7 @@ _SERVER_FIXTURES = {"postgres_url", "own_postgres", "redis_url", "own_redis"}
 
 
 def pytest_configure() -> None:
-    """Let the processes that tests start hear SIGINT: what runs in the background of a shell is deaf to it."""
+    """Let the processes that tests start hear SIGINT: in the background of a shell they would be deaf."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -115,6 +115,7 @@ class RedisServer(PrivateServer):
             "dir": str(self.folder),
             "save": "",
             "appendonly": "yes" if self._appendonly else "no",
+            "appendfsync": "always",  # the default may put a write off while the disk is slow, and answer it
             "maxmemory-policy": "noeviction",
         }
         return [self._program, *(part for name, value in settings.items() for part in (f"--{name}", value))]
