@@ -71,6 +71,7 @@ class BlockingProducer:
         if self._loop.is_closed():
             return
         self.run(self._producer.close())
+        self.run(self._loop.shutdown_default_executor())  # its threads look host names up
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -80,7 +80,8 @@ async def test_it_works_inside_a_running_loop(producer: BlockingProducer) -> Non
 
 def test_it_leaves_no_thread_behind(redis_url: str, queue_name: str) -> None:
     before = threading.active_count()
-    producer = BlockingProducer(settings=QueueSettings(redis_url=redis_url, name=queue_name))
+    url = redis_url.replace("127.0.0.1", "localhost")  # a name, so that a thread looks it up
+    producer = BlockingProducer(settings=QueueSettings(redis_url=url, name=queue_name))
     producer.send(ADA)
     producer.close()
     producer.close()
