@@ -158,13 +158,13 @@ class Producer:
         """Wait for the answer of the worker, whatever it says."""
         try:
             async with asyncio.timeout(None if timeout is None else max(timeout, _ONE_LOOK)):
-                return await self._answer(command_id, timeout)
+                return await self._answer(command_id)
         except TimeoutError:
             message = f"no answer within {timeout} s; the command goes on"
             raise ResultTimeout(message, command_id=command_id) from None
 
-    async def _answer(self, command_id: UUID, timeout: float | None) -> Answer:
-        pause, begun = _FIRST_PAUSE, time.monotonic()
+    async def _answer(self, command_id: UUID) -> Answer:
+        pause = _FIRST_PAUSE
         while True:
             async with understood(), self.redis.pipeline(transaction=True) as pipe:
                 pipe.get(self.keys.result(command_id))
@@ -174,8 +174,6 @@ class Producer:
                 return Answer.decode(raw)
             if life != _FOR_EVER:
                 raise ResultExpired(command_id=command_id)
-            if timeout is not None and time.monotonic() - begun > timeout:
-                raise TimeoutError  # redis-py can lose the cancellation that asyncio.timeout sends
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 

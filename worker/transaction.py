@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from producers.connection import cancellations
+
 from . import database, retry
 from .failure import AttemptTimeout, Cause, CommitUnknown
 from .sqlstates import sqlstate_of
@@ -33,7 +35,7 @@ async def attempt(
     cancellation during COMMIT is lost where COMMIT succeeds, and comes after it where it does not.
     """
     session, connection = sessions(), None
-    cancellations = _cancellations()
+    before = cancellations()
     committed, drop = False, True  # a connection that is cancelled does not go back to the pool either
     try:
         async with _limit(deadline):
@@ -56,7 +58,7 @@ async def attempt(
     finally:
         closing = session.invalidate() if drop else type(session).close(session)
         await database.finish(asyncio.ensure_future(closing), connection, options.commit_timeout)
-        if not committed and _cancellations() > cancellations:
+        if not committed and cancellations() > before:
             raise asyncio.CancelledError
 
 
@@ -82,12 +84,6 @@ def _keep_open(session: AsyncSession) -> None:
         raise RuntimeError(message)
 
     session.commit = session.rollback = session.close = refuse  # type: ignore[method-assign]
-
-
-def _cancellations() -> int:
-    """How often this task was asked to stop."""
-    task = asyncio.current_task()
-    return task.cancelling() if task else 0
 
 
 @asynccontextmanager

@@ -4,13 +4,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
 from producers.wire import Answer, Ending, Keys, command_uuid
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -20,16 +22,28 @@ def environment(redis_url: str, queue_name: str) -> dict[str, str]:
     return os.environ | {"REDIS_URL": redis_url, "QUEUE_NAME": queue_name, "PYTHONPATH": root}
 
 
-def start(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
-    """Start the command line as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "producers", *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Start]:
+    """Start the command line as a process of its own; what a failed test left is killed."""
+    started = []
+
+    def start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "producers", *arguments],
+            env=environment | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -40,9 +54,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_result_reaches_the_shell(environment: dict[str, str], redis_url: str, queue_name: str) -> None:
+def test_a_result_reaches_the_shell(start: Start, redis_url: str, queue_name: str) -> None:
     keys, command_id = Keys(queue_name), command_uuid("one")
-    process = start(environment, "send", "user.count", "--command-id", "one", "--wait", "--timeout", "30")
+    process = start("send", "user.count", "--command-id", "one", "--wait", "--timeout", "30")
     with redis.Redis.from_url(redis_url) as client:
         wait_until(lambda: client.zcard(queue_name) == 1)
         client.set(keys.result(command_id), Answer(Ending.ANSWERED, 7).encode())
@@ -50,10 +64,8 @@ def test_a_result_reaches_the_shell(environment: dict[str, str], redis_url: str,
     assert (json.loads(out), err, process.returncode) == (7, "", 0)
 
 
-def test_ctrl_c_ends_a_send_without_a_traceback(
-    environment: dict[str, str], redis_url: str, queue_name: str
-) -> None:
-    process = start(environment, "send", "user.count", "--wait")
+def test_ctrl_c_ends_a_send_without_a_traceback(start: Start, redis_url: str, queue_name: str) -> None:
+    process = start("send", "user.count", "--wait")
     with redis.Redis.from_url(redis_url) as client:
         wait_until(lambda: client.zcard(queue_name) == 1)
     process.send_signal(signal.SIGINT)
@@ -63,11 +75,11 @@ def test_ctrl_c_ends_a_send_without_a_traceback(
 
 
 def test_ctrl_c_ends_a_load_with_what_was_sent(
-    environment: dict[str, str], redis_url: str, queue_name: str, tmp_path: Path
+    start: Start, redis_url: str, queue_name: str, tmp_path: Path
 ) -> None:
     users = tmp_path / "users.csv"
     users.write_text("username\nada\nbob\n")
-    process = start(environment, "load", str(users), "--as", "user.create", "--wait")
+    process = start("load", str(users), "--as", "user.create", "--wait")
     with redis.Redis.from_url(redis_url) as client:
         wait_until(lambda: client.zcard(queue_name) == 2)
         process.send_signal(signal.SIGINT)
@@ -75,14 +87,14 @@ def test_ctrl_c_ends_a_load_with_what_was_sent(
         assert (out, process.returncode) == ("", 130)
         assert "stopped; 2 rows were sent before" in err
         assert "Traceback" not in err
-        again = start(environment, "load", str(users), "--as", "user.create")
+        again = start("load", str(users), "--as", "user.create")
         assert json.loads(again.communicate(timeout=30)[0])["duplicate"] == 2
         assert client.zcard(queue_name) == 2
 
 
-def test_a_redis_that_is_away_is_told_in_one_line(environment: dict[str, str]) -> None:
-    away = environment | {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0", "QUEUE_REDIS_RETRIES": "0"}
-    out, err = (process := start(away, "send", "user.count")).communicate(timeout=30)
+def test_a_redis_that_is_away_is_told_in_one_line(start: Start) -> None:
+    process = start("send", "user.count", REDIS_URL="redis://:hunter2@127.0.0.1:1/0", QUEUE_REDIS_RETRIES="0")
+    out, err = process.communicate(timeout=30)
     assert (out, process.returncode) == ("", 6)
     assert err.startswith("queue_unavailable: ")
     assert err.count("\n") == 1

@@ -1,0 +1,39 @@
+"""A cancellation is never lost, wherever in a round trip to Redis it comes."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from redis.asyncio.connection import AbstractConnection
+
+from producers import Producer
+from producers.commands import CreateUser
+
+
+@pytest.mark.parametrize("sent_before", [0, 1, 2], ids=["sending", "first_look", "second_look"])
+async def test_a_cancellation_that_comes_as_the_sending_ends_is_heard(
+    redis_url: str, queue_name: str, monkeypatch: pytest.MonkeyPatch, sent_before: int
+) -> None:
+    """There `asyncio.wait_for` of Python 3.11, by which redis-py sends, drops it."""
+    sends = 0
+    send_packed: Any = AbstractConnection._send_packed_command
+
+    async def cancelled_at_the_end(self: AbstractConnection, command: Any) -> None:
+        nonlocal sends
+        await send_packed(self, command)
+        sends += 1
+        if sends == sent_before + 1:
+            waiting.cancel()
+
+    async def send_and_wait() -> None:
+        receipt = await producer.send(CreateUser(username="ada"))
+        await receipt.result()
+
+    async with Producer(redis_url, queue=queue_name) as producer:
+        await producer.send(CreateUser(username="bob"))
+        monkeypatch.setattr(AbstractConnection, "_send_packed_command", cancelled_at_the_end)
+        waiting = asyncio.create_task(send_and_wait())
+        await asyncio.wait({waiting}, timeout=10)
+        heard = waiting.cancelled()
+        waiting.cancel()
+    assert heard
