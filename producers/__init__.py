@@ -5,7 +5,7 @@ Nothing here imports the worker, SQLAlchemy or a database driver.
 
 from .blocking import BlockingProducer, BlockingReceipt
 from .client import Producer, Receipt
-from .commands import Atomic, Command, Page, Payload, Query, Ref, View
+from .commands import Atomic, Command, F, Page, Payload, Query, Ref, View
 from .errors import (
     CommandConflict,
     CommandDead,
@@ -13,6 +13,8 @@ from .errors import (
     CommandParked,
     CommandRejected,
     InvalidSettings,
+    MultipleFound,
+    NotFound,
     PayloadTooLarge,
     QueueFull,
     QueueUnavailable,
@@ -32,7 +34,10 @@ __all__ = [
     "CommandError",
     "CommandParked",
     "CommandRejected",
+    "F",
     "InvalidSettings",
+    "MultipleFound",
+    "NotFound",
     "Page",
     "Payload",
     "PayloadTooLarge",

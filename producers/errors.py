@@ -6,6 +6,8 @@ CommandError
 │   ├── QueueFull        the queue holds QUEUE_MAX commands, or Redis is short of memory
 │   └── QueueUnavailable Redis does not answer
 ├── CommandRejected      it can never succeed; nothing was changed
+│   ├── NotFound         there is no such row
+│   └── MultipleFound    there are more such rows than one
 ├── CommandDead          the worker gave up; the command waits among the dead letters
 ├── CommandParked        it waits behind a dead command of the same entity
 ├── ResultTimeout        no answer in the given time (also a TimeoutError); the command goes on
@@ -79,6 +81,18 @@ class CommandRejected(CommandError):
     """
 
     code = "rejected"
+
+
+class NotFound(CommandRejected):
+    """There is no such row, and the command asked for one."""
+
+    code = "not_found"
+
+
+class MultipleFound(CommandRejected):
+    """There are more such rows than the one that the command asked for."""
+
+    code = "multiple_found"
 
 
 class CommandDead(CommandError):

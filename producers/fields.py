@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from .commands import Command, Registry
-from .commands.query import nearest
 from .commands.registry import explain
+from .commands.schema import nearest
 
 _ANY = frozenset({"any"})
 

@@ -14,6 +14,8 @@ from .errors import (
     CommandError,
     CommandParked,
     CommandRejected,
+    MultipleFound,
+    NotFound,
     ResultExpired,
 )
 
@@ -193,8 +195,16 @@ class Answer:
         raise error
 
 
+_BY_CODE: dict[str, type[CommandError]] = {
+    error.code: error for error in (CommandConflict, CommandParked, MultipleFound, NotFound, ResultExpired)
+}
+
+
 def _error_class(code: str, ending: Ending) -> type[CommandError]:
-    by_code = {error.code: error for error in (CommandConflict, CommandParked, ResultExpired)}
+    by_code = {
+        error.code: error
+        for error in (CommandConflict, CommandParked, MultipleFound, NotFound, ResultExpired)
+    }
     if code in by_code:
         return by_code[code]
     return CommandDead if ending in {Ending.DEAD, Ending.DROPPED} else CommandRejected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +11,7 @@ from typing import Any, get_args
 import click
 
 from producers.__main__ import producers
+from producers.commands import Command, ExampleCommand
 from producers.settings import QueueSettings, Settings
 from worker.cli import cli as worker
 from worker.settings import WorkerOptions
@@ -79,10 +80,7 @@ def table(first: str) -> list[list[str]]:
 def settings_table() -> str:
     """What stands between the marks of the settings: made from the settings themselves."""
     rows = [*_of(QueueSettings), *_of_program(producers), *_of(WorkerOptions), *_of_program(worker)]
-    lines = [
-        f"| {' | '.join(row)} |" for row in [("variable", "default", "says"), ("---", "---", "---"), *rows]
-    ]
-    return "\n".join(lines)
+    return _table(("variable", "default", "says"), rows)
 
 
 def _of(settings: type[Settings]) -> Iterator[tuple[str, str, str]]:
@@ -107,9 +105,27 @@ def _default(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def shown_settings() -> str:
-    """What stands there now."""
-    return TEXT.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0].strip()
+def commands_table() -> str:
+    """What stands between the marks of the commands: made from the payloads themselves."""
+    by_verb: dict[str, dict[str, type[Command[Any]]]] = {}
+    for command in get_args(ExampleCommand):
+        entity, verb = command.kind.split(".")
+        by_verb.setdefault(verb, {})[entity] = command
+    entities = list(dict.fromkeys(entity for commands in by_verb.values() for entity in commands))
+    rows = [
+        (f"`{verb}`", *(f"`{commands[name].__name__}`" if name in commands else "" for name in entities))
+        for verb, commands in by_verb.items()
+    ]
+    return _table(("verb", *entities), rows)
+
+
+def shown(mark: str) -> str:
+    """What stands between two marks now."""
+    return TEXT.partition(f"<!-- {mark} -->")[2].partition(f"<!-- /{mark} -->")[0].strip()
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ("---",) * len(header), *rows])
 
 
 def leaves(program: str) -> Iterator[tuple[str, click.Command]]:

@@ -13,7 +13,7 @@ import click
 
 from ..client import Producer
 from ..commands import Atomic, Command, Registry
-from ..commands.query import nearest
+from ..commands.schema import nearest
 
 
 @dataclass

@@ -7,15 +7,19 @@ from uuid_utils.compat import uuid7
 
 from .atomic import Atomic
 from .base import Command, NewId, Payload, Query, Ref, View
+from .conditions import Condition, F
 from .like import (
     CountLikes,
     CreateLike,
     CreateLikes,
     DeleteLike,
+    FindLike,
+    FirstLike,
     GetLike,
     LikeKey,
     LikeView,
     ListLikes,
+    OneLike,
     UpsertLike,
 )
 from .post import (
@@ -23,9 +27,12 @@ from .post import (
     CreatePost,
     CreatePosts,
     DeletePost,
+    FindPost,
+    FirstPost,
     GetPost,
     ListPosts,
     NewPostOf,
+    OnePost,
     PostView,
     UpdatePost,
     UpsertPost,
@@ -35,9 +42,12 @@ from .profile import (
     CreateProfile,
     CreateProfiles,
     DeleteProfile,
+    FindProfile,
+    FirstProfile,
     GetProfile,
     ListProfiles,
     NewProfileOf,
+    OneProfile,
     ProfileView,
     UpdateProfile,
     UpsertProfile,
@@ -49,11 +59,14 @@ from .user import (
     CreateUser,
     CreateUsers,
     DeleteUser,
+    FindUser,
+    FirstUser,
     GetUser,
     ListUsers,
     NewPost,
     NewProfile,
     NewUser,
+    OneUser,
     UpdateUser,
     UpsertUser,
     UserView,
@@ -61,16 +74,20 @@ from .user import (
 
 UserCommand = (
     CreateUser | CreateUsers | UpdateUser | UpsertUser | DeleteUser | GetUser | ListUsers | CountUsers
+    | OneUser | FindUser | FirstUser
 )  # fmt: skip
 PostCommand = (
     CreatePost | CreatePosts | UpdatePost | UpsertPost | DeletePost | GetPost | ListPosts | CountPosts
+    | OnePost | FindPost | FirstPost
 )  # fmt: skip
 ProfileCommand = (
     CreateProfile | CreateProfiles | UpdateProfile | UpsertProfile
     | DeleteProfile | GetProfile | ListProfiles | CountProfiles
+    | OneProfile | FindProfile | FirstProfile
 )  # fmt: skip
 LikeCommand = (
     CreateLike | CreateLikes | UpsertLike | DeleteLike | GetLike | ListLikes | CountLikes
+    | OneLike | FindLike | FirstLike
 )  # fmt: skip
 
 ExampleCommand = UserCommand | PostCommand | ProfileCommand | LikeCommand
@@ -78,6 +95,7 @@ ExampleCommand = UserCommand | PostCommand | ProfileCommand | LikeCommand
 __all__ = [
     "Atomic",
     "Command",
+    "Condition",
     "CountLikes",
     "CountPosts",
     "CountProfiles",
@@ -95,6 +113,15 @@ __all__ = [
     "DeleteProfile",
     "DeleteUser",
     "ExampleCommand",
+    "F",
+    "FindLike",
+    "FindPost",
+    "FindProfile",
+    "FindUser",
+    "FirstLike",
+    "FirstPost",
+    "FirstProfile",
+    "FirstUser",
     "GetLike",
     "GetPost",
     "GetProfile",
@@ -112,6 +139,10 @@ __all__ = [
     "NewProfile",
     "NewProfileOf",
     "NewUser",
+    "OneLike",
+    "OnePost",
+    "OneProfile",
+    "OneUser",
     "Page",
     "Payload",
     "PostCommand",

@@ -96,9 +96,16 @@ class Payload(BaseModel):
 
 
 class View(BaseModel):
-    """A row as the world may see it; `model_dump()` gives it as a dict."""
+    """A row as the world may see it; `model_dump()` gives it as a dict.
+
+    Its fields are the columns and relations that a query may name. Where it shows only a part of a row,
+    `part_of` is the view of the whole, and queries may name what that one shows.
+    """
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    primary_key: ClassVar[tuple[str, ...]] = ("id",)
+    part_of: ClassVar[type[View] | None] = None
 
 
 class Command(Payload, Generic[R_co]):

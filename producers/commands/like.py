@@ -11,13 +11,10 @@ from uuid import UUID
 from pydantic import Field
 
 from .base import Command, Items, Payload, Query, Ref, View
-from .query import Including, Listing, Page
+from .query import Counting, Finding, Including, Listing, Ordering, Page
 
 Liker = Annotated[UUID, Ref("user"), Field(description="the user who likes")]
 Liked = Annotated[UUID, Ref("post"), Field(description="the post that is liked")]
-
-_COLUMNS = ("user_id", "post_id")
-_RELATIONS = ("user", "post")
 
 
 class LikerView(View):
@@ -38,6 +35,8 @@ class LikedPostView(View):
 
 class LikeView(View):
     """A like; its user and post are None unless they were included."""
+
+    primary_key: ClassVar[tuple[str, ...]] = ("user_id", "post_id")
 
     user_id: UUID
     post_id: UUID
@@ -82,18 +81,39 @@ class GetLike(LikeKey, Including, Query[LikeView | None]):
     """Read one like, or None."""
 
     kind: ClassVar[str] = "like.get"
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = LikeView
 
 
 class ListLikes(Listing, Query[Page[LikeView]]):
     """Read a page of likes."""
 
     kind: ClassVar[str] = "like.list"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = LikeView
 
 
-class CountLikes(Query[int]):
-    """Count the likes."""
+class OneLike(Finding, Query[LikeView]):
+    """Read the one like for which a condition holds; NotFound or MultipleFound where it is not one."""
+
+    kind: ClassVar[str] = "like.one"
+    view: ClassVar[type[View]] = LikeView
+
+
+class FindLike(Finding, Query[LikeView | None]):
+    """Read the one like for which a condition holds, or None; MultipleFound where there are more."""
+
+    kind: ClassVar[str] = "like.find"
+    view: ClassVar[type[View]] = LikeView
+
+
+class FirstLike(Ordering, Query[LikeView | None]):
+    """Read the first like in an order, or None; the last is the first the other way round."""
+
+    kind: ClassVar[str] = "like.first"
+    view: ClassVar[type[View]] = LikeView
+
+
+class CountLikes(Counting):
+    """Count the likes for which a condition holds."""
 
     kind: ClassVar[str] = "like.count"
+    view: ClassVar[type[View]] = LikeView

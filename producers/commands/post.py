@@ -12,14 +12,11 @@ from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
-from .query import Including, Listing, Page
+from .query import Counting, Finding, Including, Listing, Ordering, Page
 
 Title = Annotated[str, Field(min_length=1, max_length=200, description="1 to 200 characters")]
 Content = str
 Author = Annotated[UUID, Ref("user"), Field(description="the author")]
-
-_COLUMNS = ("id", "title", "content", "user_id", "created_at", "updated_at", "version")
-_RELATIONS = ("author", "likes")
 
 
 class AuthorView(View):
@@ -120,7 +117,7 @@ class GetPost(Addressed, Including, Query[PostView | None]):
     """Read one post, or None."""
 
     kind: ClassVar[str] = "post.get"
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = PostView
 
     id: UUID
 
@@ -129,11 +126,32 @@ class ListPosts(Listing, Query[Page[PostView]]):
     """Read a page of posts."""
 
     kind: ClassVar[str] = "post.list"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = PostView
 
 
-class CountPosts(Query[int]):
-    """Count the posts."""
+class OnePost(Finding, Query[PostView]):
+    """Read the one post for which a condition holds; NotFound or MultipleFound where it is not one."""
+
+    kind: ClassVar[str] = "post.one"
+    view: ClassVar[type[View]] = PostView
+
+
+class FindPost(Finding, Query[PostView | None]):
+    """Read the one post for which a condition holds, or None; MultipleFound where there are more."""
+
+    kind: ClassVar[str] = "post.find"
+    view: ClassVar[type[View]] = PostView
+
+
+class FirstPost(Ordering, Query[PostView | None]):
+    """Read the first post in an order, or None; the last is the first the other way round."""
+
+    kind: ClassVar[str] = "post.first"
+    view: ClassVar[type[View]] = PostView
+
+
+class CountPosts(Counting):
+    """Count the posts for which a condition holds."""
 
     kind: ClassVar[str] = "post.count"
+    view: ClassVar[type[View]] = PostView

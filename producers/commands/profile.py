@@ -10,14 +10,12 @@ from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Ref, View
-from .query import Including, Listing, Page
+from .query import Counting, Finding, Including, Listing, Ordering, Page
 
 Bio = str
 Owner = Annotated[UUID, Ref("user"), Field(description="the user it belongs to, unique")]
 
 _UNIQUE = ("id", "user_id")
-_COLUMNS = ("id", "bio", "user_id")
-_RELATIONS = ("user",)
 
 
 class OwnerView(View):
@@ -97,7 +95,7 @@ class GetProfile(Addressed, Including, Query[ProfileView | None]):
 
     kind: ClassVar[str] = "profile.get"
     unique: ClassVar[tuple[str, ...]] = _UNIQUE
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = ProfileView
 
     id: UUID | None = None
     user_id: Owner | None = None
@@ -107,11 +105,32 @@ class ListProfiles(Listing, Query[Page[ProfileView]]):
     """Read a page of profiles."""
 
     kind: ClassVar[str] = "profile.list"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = ProfileView
 
 
-class CountProfiles(Query[int]):
-    """Count the profiles."""
+class OneProfile(Finding, Query[ProfileView]):
+    """Read the one profile for which a condition holds; NotFound or MultipleFound where it is not one."""
+
+    kind: ClassVar[str] = "profile.one"
+    view: ClassVar[type[View]] = ProfileView
+
+
+class FindProfile(Finding, Query[ProfileView | None]):
+    """Read the one profile for which a condition holds, or None; MultipleFound where there are more."""
+
+    kind: ClassVar[str] = "profile.find"
+    view: ClassVar[type[View]] = ProfileView
+
+
+class FirstProfile(Ordering, Query[ProfileView | None]):
+    """Read the first profile in an order, or None; the last is the first the other way round."""
+
+    kind: ClassVar[str] = "profile.first"
+    view: ClassVar[type[View]] = ProfileView
+
+
+class CountProfiles(Counting):
+    """Count the profiles for which a condition holds."""
 
     kind: ClassVar[str] = "profile.count"
+    view: ClassVar[type[View]] = ProfileView

@@ -1,22 +1,40 @@
-"""What reads have in common: order, page, and the relations to bring along."""
+"""What reads have in common: conditions, order, page, and the relations to bring along."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
-from .base import Items, Payload
+from . import cursor
+from .base import Items, Payload, Query, View
+from .conditions import Condition
+from .schema import Path, Schema, nearest
 
 T = TypeVar("T")
 
 MAX_LIMIT = 1000
+MAX_FIELDS = 100
+
+Join = Literal["inner", "left", "full"]
 
 
 class Page(BaseModel, Generic[T]):
-    """One page of a list: its rows, where it began, and whether more follow."""
+    """One page of a list: its rows, where it began, and whether more follow.
+
+    `next_cursor`, given as `cursor` to the same list, reads on behind the last row.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,13 +42,17 @@ class Page(BaseModel, Generic[T]):
     limit: int
     offset: int
     has_more: bool
+    next_cursor: str | None = None
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Say which of the `known` names was probably meant, and which there are."""
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{name!r} is unknown; {hint}there are: {', '.join(known)}"
+class Term(NamedTuple):
+    """One term of an order: the column, and whether it is sorted downwards."""
+
+    path: Path
+    down: bool = False
+
+    def __str__(self) -> str:
+        return "-" * self.down + ".".join(self.path)
 
 
 def _as_list(value: Any) -> Any:
@@ -40,35 +62,219 @@ def _as_list(value: Any) -> Any:
 Names = Annotated[Items[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 
 
-class Including(Payload):
-    """A read that can bring relations along."""
+class Viewed(Payload):
+    """A command about rows that are seen as a `view`: its columns and relations are what may be named."""
 
-    relations: ClassVar[tuple[str, ...]] = ()
+    view: ClassVar[type[View]]
+
+    @classmethod
+    def named(cls) -> Schema:
+        """Return what may be named."""
+        return Schema.of(cls.view)
+
+
+class Reading(Viewed):
+    """A read."""
+
+    stale_ok: bool = Field(default=False, description="may be answered by a replica that is behind")
+
+
+class Including(Reading):
+    """A read that can bring relations along."""
 
     include: Names = Field(default=(), description="relations to bring along")
 
     @field_validator("include")
     @classmethod
     def _known_relations(cls, include: Sequence[str]) -> Sequence[str]:
+        relations = cls.named().relations
         for name in include:
-            if name not in cls.relations:
-                raise ValueError(nearest(name, cls.relations))
+            if name not in relations:
+                raise ValueError(nearest(name, list(relations)))
         return include
 
 
-class Listing(Including):
-    """A read of many rows; rows that compare equal come in the order of their key."""
+class Filtering(Viewed):
+    """A command about the rows for which a condition holds; a read is about all by default."""
 
-    columns: ClassVar[tuple[str, ...]] = ()
+    where: Condition | None = Field(default=None, description="such as: age >= 18 and email is not None")
+
+    @field_validator("where")
+    @classmethod
+    def _fits(cls, where: Condition | None) -> Condition | None:
+        return None if where is None else where.bound(cls.named())
+
+
+class Counting(Filtering, Reading, Query[int]):
+    """Count the rows for which a condition holds."""
+
+
+class Finding(Filtering, Including):
+    """A read of whole rows for which a condition holds."""
+
+
+class Ordering(Finding):
+    """A read whose rows come in an order; rows that compare equal come in that of their key."""
 
     order_by: Names = Field(default=(), description='fields to order by; "-created_at" is newest first')
-    limit: int = Field(default=100, ge=1, le=MAX_LIMIT, description="rows of a page")
-    offset: int = Field(default=0, ge=0, description="rows to skip")
 
     @field_validator("order_by")
     @classmethod
     def _known_columns(cls, order_by: Sequence[str]) -> Sequence[str]:
         for name in order_by:
-            if name.removeprefix("-") not in cls.columns:
-                raise ValueError(nearest(name.removeprefix("-"), cls.columns))
+            cls.named().column(_term(name).path)
         return order_by
+
+    @property
+    def order(self) -> tuple[Term, ...]:
+        """The whole order: what was asked, then what tells equal rows apart."""
+        asked = {term.path: term for term in reversed([_term(name) for name in self.order_by])}
+        terms = dict.fromkeys(_term(name).path for name in self.order_by)
+        return (*(asked[path] for path in terms), *(Term(path) for path in self._key() if path not in asked))
+
+    def _key(self) -> Sequence[Path]:
+        return [(name,) for name in self.named().key]
+
+    @model_validator(mode="after")
+    def _one_row_to_order_by(self) -> Self:
+        for name in self.order_by:
+            self._check_order(_term(name).path)
+        return self
+
+    def _check_order(self, path: Path) -> None:
+        if self.named().many(path[:-1]):
+            message = f"order_by: a row has many {'.'.join(path[:-1])}; choose fields to get one row for each"
+            raise ValueError(message)
+
+
+class Listing(Ordering):
+    """A read of a page of rows: whole views, or the chosen `fields` as dicts.
+
+    Fields may cross relations, of which one may lead to many rows: there is one row for each pair then, and
+    conditions and order that cross the same relation speak of the row in the pair. `join` says what becomes
+    of rows without a partner: "inner" leaves them out, "left" keeps this side's, "full" keeps both sides'.
+    """
+
+    fields: Names = Field(
+        default=(), max_length=MAX_FIELDS, description="fields to read instead of whole views"
+    )
+    distinct: bool = Field(default=False, description="each combination of the chosen fields once")
+    join: Join = Field(default="inner", description="what becomes of rows without a partner")
+    limit: int = Field(default=100, ge=1, le=MAX_LIMIT, description="rows of a page")
+    offset: int = Field(default=0, ge=0, lt=2**63, description="rows to skip")
+    cursor: str | None = Field(default=None, description="next_cursor of the page before")
+
+    @classmethod
+    def pick(cls, *fields: str, **options: Any) -> Query[Page[dict[str, Any]]]:
+        """List chosen fields: the same as `fields=...`, but the type checker knows that rows are dicts."""
+        return cast("Query[Page[dict[str, Any]]]", cls(fields=fields, **options))
+
+    @field_validator("fields")
+    @classmethod
+    def _known_fields(cls, fields: Sequence[str]) -> Sequence[str]:
+        for name in fields:
+            cls.named().column(tuple(name.split(".")))
+        return tuple(dict.fromkeys(fields))
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if not self.fields:
+            for name in ("distinct", "join"):
+                if (
+                    name in self.model_fields_set
+                    and getattr(self, name) != type(self).model_fields[name].default
+                ):
+                    raise ValueError(f"{name} is about chosen fields; choose some: fields=[...]")
+        if self.fields and self.include:
+            message = (
+                "include brings relations to whole views; with fields, choose theirs, such as posts.title"
+            )
+            raise ValueError(message)
+        many = self._many()
+        if any(shorter != longer[: len(shorter)] for shorter, longer in pairwise(many)):
+            message = "fields: only one relation may lead to many rows"
+            raise ValueError(message)
+        if self.cursor is not None:
+            if self.offset:
+                message = "give offset or cursor, not both"
+                raise ValueError(message)
+            self.after()
+        return self
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The chosen fields."""
+        return tuple(tuple(name.split(".")) for name in self.fields)
+
+    @property
+    def joined(self) -> tuple[Path, ...]:
+        """The relations that the chosen fields cross, the shorter paths first."""
+        crossed = {path[:end] for path in self.paths for end in range(1, len(path))}
+        return tuple(sorted(crossed, key=lambda path: (len(path), path)))
+
+    def after(self) -> tuple[Any, ...] | None:
+        """Return the values, in the order's terms, of the row that this page begins behind."""
+        if self.cursor is None:
+            return None
+        schema = self.named()
+        columns = [schema.column(term.path) for term in self.order]
+        return cursor.decode(self.cursor, [str(term) for term in self.order], columns)
+
+    def cursor_behind(self, values: Sequence[Any]) -> str:
+        """Make the cursor behind a row with these values of the order's terms."""
+        return cursor.encode([str(term) for term in self.order], values)
+
+    def _many(self) -> list[Path]:
+        """Find the joined relations that lead from one row to many."""
+        return [path for path in self.joined if self.named().across(path[:-1]).relations[path[-1]].many]
+
+    def _key(self) -> Sequence[Path]:
+        if self.distinct:
+            return self.paths
+        behind = self.joined if self.join == "full" else self._many()
+        return [
+            *super()._key(),
+            *((*path, name) for path in behind for name in self.named().across(path).key),
+        ]
+
+    def _check_order(self, path: Path) -> None:
+        if self.distinct and path not in self.paths:
+            message = f"order_by: distinct rows can be ordered by chosen fields only, not by {'.'.join(path)}"
+            raise ValueError(message)
+        if path[:-1] not in self.joined:
+            super()._check_order(path)
+
+    @classmethod
+    def result_type(cls) -> TypeAdapter[Any]:
+        """Return the adapter of either result: a page of views, or of dicts."""
+        return _page_of(cls.view | dict[str, Any])
+
+    def dump_result(self, value: Any) -> Any:
+        """Turn the page into JSON values."""
+        return self._page_type().dump_python(value, mode="json", warnings="error")
+
+    def parse_result(self, value: Any) -> Any:
+        """Parse the page; chosen fields get the types of their columns."""
+        page = self._page_type().validate_python(value)
+        if not self.fields:
+            return page
+        columns = {
+            name: self.named().column(path) for name, path in zip(self.fields, self.paths, strict=True)
+        }
+        items = tuple(
+            {name: None if told is None else columns[name].parse(told) for name, told in item.items()}
+            for item in page.items
+        )
+        return page.model_copy(update={"items": items})
+
+    def _page_type(self) -> TypeAdapter[Any]:
+        return _page_of(dict[str, Any] if self.fields else self.view)
+
+
+@cache
+def _page_of(item: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(Page[item])
+
+
+def _term(name: str) -> Term:
+    return Term(tuple(name.removeprefix("-").split(".")), name.startswith("-"))

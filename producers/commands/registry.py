@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .base import Command
-from .query import nearest
+from .schema import nearest
 
 
 class UnreadableCommand(ValueError):

@@ -11,10 +11,10 @@ from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Secret, View
-from .like import LikeView
-from .post import Content, PostView, Title
-from .profile import Bio, ProfileView
-from .query import Including, Listing, Page
+from .like import LikedPostView, LikerView, LikeView
+from .post import AuthorView, Content, PostLikeView, PostView, Title
+from .profile import Bio, OwnerView, ProfileView
+from .query import Counting, Finding, Including, Listing, Ordering, Page
 
 
 def _bare(value: Any) -> Any:
@@ -37,8 +37,6 @@ HashedPassword = Annotated[
 U = TypeVar("U", "NewUser", "UpsertUser")
 
 _UNIQUE = ("id", "username", "email")
-_COLUMNS = ("id", "username", "email", "name", "age", "is_active", "created_at", "updated_at", "version")
-_RELATIONS = ("posts", "profile", "likes", "liked_posts")
 
 
 class UserView(View):
@@ -57,6 +55,12 @@ class UserView(View):
     profile: ProfileView | None = None
     likes: tuple[LikeView, ...] | None = None
     liked_posts: tuple[PostView, ...] | None = None
+
+
+# Views that show a part of a row, because the whole would lead back to where it began.
+AuthorView.part_of = LikerView.part_of = OwnerView.part_of = UserView
+LikedPostView.part_of = PostView
+PostLikeView.part_of = LikeView
 
 
 def _named(user: U) -> U:
@@ -162,7 +166,7 @@ class GetUser(Addressed, Including, Query[UserView | None]):
 
     kind: ClassVar[str] = "user.get"
     unique: ClassVar[tuple[str, ...]] = _UNIQUE
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = UserView
 
     id: UUID | None = None
     username: Username | None = None
@@ -173,11 +177,32 @@ class ListUsers(Listing, Query[Page[UserView]]):
     """Read a page of users."""
 
     kind: ClassVar[str] = "user.list"
-    columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    relations: ClassVar[tuple[str, ...]] = _RELATIONS
+    view: ClassVar[type[View]] = UserView
 
 
-class CountUsers(Query[int]):
-    """Count the users."""
+class OneUser(Finding, Query[UserView]):
+    """Read the one user for which a condition holds; NotFound or MultipleFound where it is not one."""
+
+    kind: ClassVar[str] = "user.one"
+    view: ClassVar[type[View]] = UserView
+
+
+class FindUser(Finding, Query[UserView | None]):
+    """Read the one user for which a condition holds, or None; MultipleFound where there are more."""
+
+    kind: ClassVar[str] = "user.find"
+    view: ClassVar[type[View]] = UserView
+
+
+class FirstUser(Ordering, Query[UserView | None]):
+    """Read the first user in an order, or None; the last is the first the other way round."""
+
+    kind: ClassVar[str] = "user.first"
+    view: ClassVar[type[View]] = UserView
+
+
+class CountUsers(Counting):
+    """Count the users for which a condition holds."""
 
     kind: ClassVar[str] = "user.count"
+    view: ClassVar[type[View]] = UserView

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -96,9 +97,9 @@ async def test_nulls_sort_last_text_by_code_point_and_ties_by_key(
 
 def test_only_a_column_that_can_be_null_says_where_nulls_go() -> None:
     columns = users.table.c
-    assert str(sort_key(columns.age, down=True, dialect="postgresql")) == "users.age DESC NULLS LAST"
-    assert str(sort_key(columns.version, down=True, dialect="postgresql")) == "users.version DESC"
-    assert str(sort_key(columns.username, down=False, dialect="sqlite")) == "users.username ASC NULLS LAST"
+    key = partial(sort_key, dialect="postgresql")
+    assert str(key(columns.age, down=True, nullable=True)) == "users.age DESC NULLS LAST"
+    assert str(key(columns.version, down=True, nullable=False)) == "users.version DESC"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 import producers.commands
-from producers.commands import Atomic, Command, CountUsers, CreateUser, ListUsers, Registry
+from producers.commands import Atomic, Command, CreateUser, ListUsers, Registry
 from producers.fields import Fields
 
 
@@ -18,6 +18,12 @@ class Measure(Command[None]):
     extra: dict[str, Any] | None = None
     anything: Any = None
     either: str | list[str] = ""
+
+
+class Nothing(Command[None]):
+    """A command without fields."""
+
+    kind: ClassVar[str] = "nothing.do"
 
 
 MEASURE = Fields(Measure)
@@ -74,7 +80,7 @@ def test_an_unknown_field_has_a_nearest_one() -> None:
 
 def test_a_command_without_fields_says_so() -> None:
     with pytest.raises(ValueError, match="field 'name' is unknown; there are none"):
-        Fields(CountUsers).command({"name": "ada"})
+        Fields(Nothing).command({"name": "ada"})
 
 
 def test_a_wrong_value_is_not_shown() -> None:

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import get_args
 from urllib.parse import urlsplit
 
 import click
@@ -11,7 +10,6 @@ import pytest
 import producers
 from producers.__main__ import EXIT_CODES
 from producers.cli.caller import Caller
-from producers.commands import ExampleCommand
 from producers.settings import QueueSettings
 from tests import readme
 from worker.settings import WorkerOptions
@@ -33,9 +31,11 @@ def test_every_link_leads_somewhere(document: str) -> None:
     assert missing == []
 
 
-def test_the_settings_are_those_of_the_code() -> None:
-    expected = readme.settings_table()
-    assert readme.shown_settings() == expected, f"\nbetween the marks has to stand:\n\n{expected}\n"
+@pytest.mark.parametrize(
+    ("mark", "expected"), [("settings", readme.settings_table()), ("commands", readme.commands_table())]
+)
+def test_a_table_is_that_of_the_code(mark: str, expected: str) -> None:
+    assert readme.shown(mark) == expected, f"\nbetween the marks has to stand:\n\n{expected}\n"
 
 
 def test_every_variable_named_is_a_setting() -> None:
@@ -90,11 +90,6 @@ def test_every_public_error_is_in_the_table() -> None:
 
 def _is_error(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, producers.CommandError)
-
-
-def test_every_command_of_the_example_is_in_the_table() -> None:
-    named = {cell.strip("`") for row in readme.table("entity") for cell in row[1:] if cell}
-    assert named == {command.__name__ for command in get_args(ExampleCommand)}
 
 
 def test_the_endings_are_those_of_the_code() -> None:

@@ -23,6 +23,14 @@ from producers.commands import (
     DeleteProfile,
     DeleteUser,
     ExampleCommand,
+    FindLike,
+    FindPost,
+    FindProfile,
+    FindUser,
+    FirstLike,
+    FirstPost,
+    FirstProfile,
+    FirstUser,
     GetLike,
     GetPost,
     GetProfile,
@@ -31,6 +39,10 @@ from producers.commands import (
     ListPosts,
     ListProfiles,
     ListUsers,
+    OneLike,
+    OnePost,
+    OneProfile,
+    OneUser,
     UpdatePost,
     UpdateProfile,
     UpdateUser,
@@ -41,14 +53,28 @@ from producers.commands import (
 )
 
 from ..app import Handler
-from .like import count_likes, create_like, create_likes, delete_like, get_like, list_likes, upsert_like
+from .like import (
+    count_likes,
+    create_like,
+    create_likes,
+    delete_like,
+    find_like,
+    first_like,
+    get_like,
+    list_likes,
+    one_like,
+    upsert_like,
+)
 from .post import (
     count_posts,
     create_post,
     create_posts,
     delete_post,
+    find_post,
+    first_post,
     get_post,
     list_posts,
+    one_post,
     update_post,
     upsert_post,
 )
@@ -57,8 +83,11 @@ from .profile import (
     create_profile,
     create_profiles,
     delete_profile,
+    find_profile,
+    first_profile,
     get_profile,
     list_profiles,
+    one_profile,
     update_profile,
     upsert_profile,
 )
@@ -67,8 +96,11 @@ from .user import (
     create_user,
     create_users,
     delete_user,
+    find_user,
+    first_user,
     get_user,
     list_users,
+    one_user,
     update_user,
     upsert_user,
 )
@@ -93,6 +125,12 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await list_users(session, command)
         case CountUsers():
             return await count_users(session, command)
+        case OneUser():
+            return await one_user(session, command)
+        case FindUser():
+            return await find_user(session, command)
+        case FirstUser():
+            return await first_user(session, command)
         case CreatePost():
             return await create_post(session, command)
         case CreatePosts():
@@ -109,6 +147,12 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await list_posts(session, command)
         case CountPosts():
             return await count_posts(session, command)
+        case OnePost():
+            return await one_post(session, command)
+        case FindPost():
+            return await find_post(session, command)
+        case FirstPost():
+            return await first_post(session, command)
         case CreateProfile():
             return await create_profile(session, command)
         case CreateProfiles():
@@ -125,6 +169,12 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await list_profiles(session, command)
         case CountProfiles():
             return await count_profiles(session, command)
+        case OneProfile():
+            return await one_profile(session, command)
+        case FindProfile():
+            return await find_profile(session, command)
+        case FirstProfile():
+            return await first_profile(session, command)
         case CreateLike():
             return await create_like(session, command)
         case CreateLikes():
@@ -139,6 +189,12 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await list_likes(session, command)
         case CountLikes():
             return await count_likes(session, command)
+        case OneLike():
+            return await one_like(session, command)
+        case FindLike():
+            return await find_like(session, command)
+        case FirstLike():
+            return await first_like(session, command)
         case _:
             assert_never(command)
 

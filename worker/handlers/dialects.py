@@ -7,11 +7,16 @@ from sqlalchemy import ColumnElement, String, Table
 from sqlalchemy.dialects import postgresql
 
 
-def sort_key(column: ColumnElement[Any], *, down: bool, dialect: str) -> ColumnElement[Any]:
-    """Sort NULLs last, up and down, and text by code point, whatever the database's locale."""
-    nullable = getattr(column, "nullable", True)
-    if dialect == "postgresql" and isinstance(column.type, String):
-        column = column.collate("C")
+def by_code_point(column: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
+    """Compare text by code point, whatever the database's locale."""
+    if dialect == "postgresql" and isinstance(column.type, String) and column.type.collation is None:
+        return column.collate("C")
+    return column
+
+
+def sort_key(column: ColumnElement[Any], *, down: bool, nullable: bool, dialect: str) -> ColumnElement[Any]:
+    """Sort NULLs last, up and down, and text by code point."""
+    column = by_code_point(column, dialect)
     ordered = column.desc() if down else column.asc()
     return ordered.nulls_last() if nullable else ordered
 

@@ -10,10 +10,13 @@ from producers.commands import (
     CreateLike,
     CreateLikes,
     DeleteLike,
+    FindLike,
+    FirstLike,
     GetLike,
     LikeKey,
     LikeView,
     ListLikes,
+    OneLike,
     Page,
     UpsertLike,
 )
@@ -60,9 +63,24 @@ async def list_likes(session: AsyncSession, command: ListLikes) -> Page[LikeView
     return await likes.page(session, command)
 
 
-async def count_likes(session: AsyncSession, _command: CountLikes) -> int:
-    """Count the likes."""
-    return await likes.count(session)
+async def one_like(session: AsyncSession, command: OneLike) -> LikeView:
+    """Read the one like there is."""
+    return await likes.one(session, command)
+
+
+async def find_like(session: AsyncSession, command: FindLike) -> LikeView | None:
+    """Read the one like there is, if any."""
+    return await likes.find(session, command)
+
+
+async def first_like(session: AsyncSession, command: FirstLike) -> LikeView | None:
+    """Read the first like in an order."""
+    return await likes.first(session, command)
+
+
+async def count_likes(session: AsyncSession, command: CountLikes) -> int:
+    """Count likes."""
+    return await likes.count(session, command)
 
 
 async def refuse_own_post(session: AsyncSession, wanted: Sequence[LikeKey]) -> None:

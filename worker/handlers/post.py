@@ -9,8 +9,11 @@ from producers.commands import (
     CreatePost,
     CreatePosts,
     DeletePost,
+    FindPost,
+    FirstPost,
     GetPost,
     ListPosts,
+    OnePost,
     Page,
     PostView,
     UpdatePost,
@@ -61,9 +64,24 @@ async def list_posts(session: AsyncSession, command: ListPosts) -> Page[PostView
     return await posts.page(session, command)
 
 
-async def count_posts(session: AsyncSession, _command: CountPosts) -> int:
-    """Count the posts."""
-    return await posts.count(session)
+async def one_post(session: AsyncSession, command: OnePost) -> PostView:
+    """Read the one post there is."""
+    return await posts.one(session, command)
+
+
+async def find_post(session: AsyncSession, command: FindPost) -> PostView | None:
+    """Read the one post there is, if any."""
+    return await posts.find(session, command)
+
+
+async def first_post(session: AsyncSession, command: FirstPost) -> PostView | None:
+    """Read the first post in an order."""
+    return await posts.first(session, command)
+
+
+async def count_posts(session: AsyncSession, command: CountPosts) -> int:
+    """Count posts."""
+    return await posts.count(session, command)
 
 
 async def refuse_liker(session: AsyncSession, post_id: UUID, author: UUID | None) -> None:

@@ -7,8 +7,11 @@ from producers.commands import (
     CreateProfile,
     CreateProfiles,
     DeleteProfile,
+    FindProfile,
+    FirstProfile,
     GetProfile,
     ListProfiles,
+    OneProfile,
     Page,
     ProfileView,
     UpdateProfile,
@@ -56,6 +59,21 @@ async def list_profiles(session: AsyncSession, command: ListProfiles) -> Page[Pr
     return await profiles.page(session, command)
 
 
-async def count_profiles(session: AsyncSession, _command: CountProfiles) -> int:
-    """Count the profiles."""
-    return await profiles.count(session)
+async def one_profile(session: AsyncSession, command: OneProfile) -> ProfileView:
+    """Read the one profile there is."""
+    return await profiles.one(session, command)
+
+
+async def find_profile(session: AsyncSession, command: FindProfile) -> ProfileView | None:
+    """Read the one profile there is, if any."""
+    return await profiles.find(session, command)
+
+
+async def first_profile(session: AsyncSession, command: FirstProfile) -> ProfileView | None:
+    """Read the first profile in an order."""
+    return await profiles.first(session, command)
+
+
+async def count_profiles(session: AsyncSession, command: CountProfiles) -> int:
+    """Count profiles."""
+    return await profiles.count(session, command)

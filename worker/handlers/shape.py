@@ -30,8 +30,8 @@ class Shape(Generic[V]):
         }
 
     def of_row(self, row: Iterable[Any]) -> V:
-        """Make the view of a row that has the values of `columns`, in their order."""
-        return self._view.model_validate(dict(zip(self.columns, row, strict=True)))
+        """Make the view of a row that begins with the values of `columns`, in their order."""
+        return self._view.model_validate(dict(zip(self.columns, row, strict=False)))
 
     def of_object(self, row: Base, include: Sequence[str]) -> V:
         """Make the view of an object whose relations `include` are loaded; the others stay unset."""

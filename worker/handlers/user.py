@@ -7,8 +7,11 @@ from producers.commands import (
     CreateUser,
     CreateUsers,
     DeleteUser,
+    FindUser,
+    FirstUser,
     GetUser,
     ListUsers,
+    OneUser,
     Page,
     UpdateUser,
     UpsertUser,
@@ -69,6 +72,21 @@ async def list_users(session: AsyncSession, command: ListUsers) -> Page[UserView
     return await users.page(session, command)
 
 
-async def count_users(session: AsyncSession, _command: CountUsers) -> int:
-    """Count the users."""
-    return await users.count(session)
+async def one_user(session: AsyncSession, command: OneUser) -> UserView:
+    """Read the one user there is."""
+    return await users.one(session, command)
+
+
+async def find_user(session: AsyncSession, command: FindUser) -> UserView | None:
+    """Read the one user there is, if any."""
+    return await users.find(session, command)
+
+
+async def first_user(session: AsyncSession, command: FirstUser) -> UserView | None:
+    """Read the first user in an order."""
+    return await users.first(session, command)
+
+
+async def count_users(session: AsyncSession, command: CountUsers) -> int:
+    """Count users."""
+    return await users.count(session, command)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import Payload, View
 from producers.commands.address import Updating, Upserting
-from producers.errors import CommandRejected
+from producers.errors import NotFound
 
 from ..models import Base
 from ..models.base import Timestamped, Versioned
@@ -82,10 +82,7 @@ class Verbs(Reads[V]):
         statement = update(self.table).where(*self._named_by(command)).values(changes)
         row = (await session.execute(statement.returning(*self._shown))).one_or_none()
         if row is None and command.must_exist:
-            entity = self._model.__name__.lower()
-            raise CommandRejected(
-                f"no {entity} has this {command.address}", code="not_found", field=command.address
-            )
+            raise NotFound(f"no {self._entity} has this {command.address}", field=command.address)
         return None if row is None else self.shape.of_row(row)
 
     async def upsert(self, session: AsyncSession, command: Upserting) -> V:
