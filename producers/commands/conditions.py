@@ -69,7 +69,10 @@ class Condition:
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            read, serialization=core_schema.plain_serializer_function_ser_schema(Condition.to_json)
+            read,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda condition: condition.to_json()
+            ),
         )
 
     @classmethod
@@ -125,9 +128,7 @@ class Has(Condition):
 
     def bound(self, schema: Schema) -> Has:  # noqa: D102
         behind = schema.across(self.path)
-        return (
-            replace(self, where=self.where and self.where.bound(behind)) if self.where is not None else self
-        )
+        return self if self.where is None else replace(self, where=self.where.bound(behind))
 
     def to_json(self) -> dict[str, Any]:  # noqa: D102
         return {".".join(self.path): {"any": {} if self.where is None else self.where.to_json()}}
