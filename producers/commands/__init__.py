@@ -13,6 +13,7 @@ from .like import (
     CreateLike,
     CreateLikes,
     DeleteLike,
+    DeleteLikesWhere,
     FindLike,
     FirstLike,
     GetLike,
@@ -27,6 +28,7 @@ from .post import (
     CreatePost,
     CreatePosts,
     DeletePost,
+    DeletePostsWhere,
     FindPost,
     FirstPost,
     GetPost,
@@ -35,6 +37,7 @@ from .post import (
     OnePost,
     PostView,
     UpdatePost,
+    UpdatePostsWhere,
     UpsertPost,
 )
 from .profile import (
@@ -42,6 +45,7 @@ from .profile import (
     CreateProfile,
     CreateProfiles,
     DeleteProfile,
+    DeleteProfilesWhere,
     FindProfile,
     FirstProfile,
     GetProfile,
@@ -50,6 +54,7 @@ from .profile import (
     OneProfile,
     ProfileView,
     UpdateProfile,
+    UpdateProfilesWhere,
     UpsertProfile,
 )
 from .query import Page
@@ -59,6 +64,7 @@ from .user import (
     CreateUser,
     CreateUsers,
     DeleteUser,
+    DeleteUsersWhere,
     FindUser,
     FirstUser,
     GetUser,
@@ -68,26 +74,30 @@ from .user import (
     NewUser,
     OneUser,
     UpdateUser,
+    UpdateUsersWhere,
     UpsertUser,
     UserView,
 )
 
 UserCommand = (
-    CreateUser | CreateUsers | UpdateUser | UpsertUser | DeleteUser | GetUser | ListUsers | CountUsers
+    CreateUser | CreateUsers | UpdateUser | UpsertUser | DeleteUser
+    | UpdateUsersWhere | DeleteUsersWhere | GetUser | ListUsers | CountUsers
     | OneUser | FindUser | FirstUser
 )  # fmt: skip
 PostCommand = (
-    CreatePost | CreatePosts | UpdatePost | UpsertPost | DeletePost | GetPost | ListPosts | CountPosts
+    CreatePost | CreatePosts | UpdatePost | UpsertPost | DeletePost
+    | UpdatePostsWhere | DeletePostsWhere | GetPost | ListPosts | CountPosts
     | OnePost | FindPost | FirstPost
 )  # fmt: skip
 ProfileCommand = (
-    CreateProfile | CreateProfiles | UpdateProfile | UpsertProfile
-    | DeleteProfile | GetProfile | ListProfiles | CountProfiles
+    CreateProfile | CreateProfiles | UpdateProfile | UpsertProfile | DeleteProfile
+    | UpdateProfilesWhere | DeleteProfilesWhere | GetProfile | ListProfiles | CountProfiles
     | OneProfile | FindProfile | FirstProfile
 )  # fmt: skip
 LikeCommand = (
-    CreateLike | CreateLikes | UpsertLike | DeleteLike | GetLike | ListLikes | CountLikes
-    | OneLike | FindLike | FirstLike
+    CreateLike | CreateLikes | UpsertLike | DeleteLike | DeleteLikesWhere
+    | GetLike | ListLikes | CountLikes | OneLike | FindLike
+    | FirstLike
 )  # fmt: skip
 
 ExampleCommand = UserCommand | PostCommand | ProfileCommand | LikeCommand
@@ -109,9 +119,13 @@ __all__ = [
     "CreateUser",
     "CreateUsers",
     "DeleteLike",
+    "DeleteLikesWhere",
     "DeletePost",
+    "DeletePostsWhere",
     "DeleteProfile",
+    "DeleteProfilesWhere",
     "DeleteUser",
+    "DeleteUsersWhere",
     "ExampleCommand",
     "F",
     "FindLike",
@@ -154,8 +168,11 @@ __all__ = [
     "Registry",
     "UnreadableCommand",
     "UpdatePost",
+    "UpdatePostsWhere",
     "UpdateProfile",
+    "UpdateProfilesWhere",
     "UpdateUser",
+    "UpdateUsersWhere",
     "UpsertLike",
     "UpsertPost",
     "UpsertProfile",

@@ -94,6 +94,8 @@ class Compare(Condition):
         column, named = schema.column(self.path), ".".join(self.path)
         if self.operator in _OF_TEXT and not column.is_text:
             raise ValueError(f"{named} is no text, so it takes no {self.operator}")
+        if isinstance(self.value, Attribute):
+            raise ValueError(f"{named}: compare a field with a value, not with another field")  # noqa: TRY004
         if self.value is None:
             if self.operator not in {"==", "!="}:
                 raise ValueError(f"{named} {self.operator} null holds for no row; compare null by == or !=")

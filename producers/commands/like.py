@@ -12,6 +12,7 @@ from pydantic import Field
 
 from .base import Command, Items, Payload, Query, Ref, View
 from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .where import WritingWhere
 
 Liker = Annotated[UUID, Ref("user"), Field(description="the user who likes")]
 Liked = Annotated[UUID, Ref("post"), Field(description="the post that is liked")]
@@ -75,6 +76,13 @@ class DeleteLike(LikeKey, Command[bool]):
     """Delete a like; the result says whether there was one."""
 
     kind: ClassVar[str] = "like.delete"
+
+
+class DeleteLikesWhere(WritingWhere, Command[int]):
+    """Delete all likes for which a condition holds; the result is their number."""
+
+    kind: ClassVar[str] = "like.delete_where"
+    view: ClassVar[type[View]] = LikeView
 
 
 class GetLike(LikeKey, Including, Query[LikeView | None]):

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
 from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .where import UpdatingWhere, WritingWhere
 
 Title = Annotated[str, Field(min_length=1, max_length=200, description="1 to 200 characters")]
 Content = str
@@ -111,6 +112,24 @@ class DeletePost(Addressed, Command[bool]):
     kind: ClassVar[str] = "post.delete"
 
     id: UUID
+
+
+class UpdatePostsWhere(UpdatingWhere, Command[int]):
+    """Change what is set of all posts for which a condition holds; the result is their number."""
+
+    kind: ClassVar[str] = "post.update_where"
+    view: ClassVar[type[View]] = PostView
+    required: ClassVar[frozenset[str]] = frozenset({"title", "content"})
+
+    title: Title | None = None
+    content: Content | None = None
+
+
+class DeletePostsWhere(WritingWhere, Command[int]):
+    """Delete all posts for which a condition holds; the result is their number."""
+
+    kind: ClassVar[str] = "post.delete_where"
+    view: ClassVar[type[View]] = PostView
 
 
 class GetPost(Addressed, Including, Query[PostView | None]):

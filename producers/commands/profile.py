@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Ref, View
 from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .where import UpdatingWhere, WritingWhere
 
 Bio = str
 Owner = Annotated[UUID, Ref("user"), Field(description="the user it belongs to, unique")]
@@ -88,6 +89,22 @@ class DeleteProfile(Addressed, Command[bool]):
 
     id: UUID | None = None
     user_id: Owner | None = None
+
+
+class UpdateProfilesWhere(UpdatingWhere, Command[int]):
+    """Change what is set of all profiles for which a condition holds; the result is their number."""
+
+    kind: ClassVar[str] = "profile.update_where"
+    view: ClassVar[type[View]] = ProfileView
+
+    bio: Bio | None = None
+
+
+class DeleteProfilesWhere(WritingWhere, Command[int]):
+    """Delete all profiles for which a condition holds; the result is their number."""
+
+    kind: ClassVar[str] = "profile.delete_where"
+    view: ClassVar[type[View]] = ProfileView
 
 
 class GetProfile(Addressed, Including, Query[ProfileView | None]):

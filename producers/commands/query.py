@@ -73,6 +73,17 @@ class Viewed(Payload):
         return Schema.of(cls.view)
 
 
+class Filtering(Viewed):
+    """A command about the rows for which a condition holds; a read is about all by default."""
+
+    where: Condition | None = Field(default=None, description="such as: age >= 18 and email is not None")
+
+    @field_validator("where")
+    @classmethod
+    def _fits(cls, where: Condition | None) -> Condition | None:
+        return None if where is None else where.bound(cls.named())
+
+
 class Reading(Viewed):
     """A read."""
 
@@ -92,17 +103,6 @@ class Including(Reading):
             if name not in relations:
                 raise ValueError(nearest(name, list(relations)))
         return include
-
-
-class Filtering(Viewed):
-    """A command about the rows for which a condition holds; a read is about all by default."""
-
-    where: Condition | None = Field(default=None, description="such as: age >= 18 and email is not None")
-
-    @field_validator("where")
-    @classmethod
-    def _fits(cls, where: Condition | None) -> Condition | None:
-        return None if where is None else where.bound(cls.named())
 
 
 class Counting(Filtering, Reading, Query[int]):

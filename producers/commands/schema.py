@@ -132,3 +132,6 @@ def _check_text(text: str) -> None:
     if "\0" in text:
         message = "must not contain the NUL character: no database text can hold it"
         raise ValueError(message)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        message = "must not contain half a surrogate pair: no database text can hold it"
+        raise ValueError(message)

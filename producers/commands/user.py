@@ -15,6 +15,7 @@ from .like import LikedPostView, LikerView, LikeView
 from .post import AuthorView, Content, PostLikeView, PostView, Title
 from .profile import Bio, OwnerView, ProfileView
 from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .where import UpdatingWhere, WritingWhere
 
 
 def _bare(value: Any) -> Any:
@@ -159,6 +160,25 @@ class DeleteUser(Addressed, Command[bool]):
     id: UUID | None = None
     username: Username | None = None
     email: Email | None = None
+
+
+class UpdateUsersWhere(UpdatingWhere, Command[int]):
+    """Change what is set of all users for which a condition holds; the result is their number."""
+
+    kind: ClassVar[str] = "user.update_where"
+    view: ClassVar[type[View]] = UserView
+    required: ClassVar[frozenset[str]] = frozenset({"is_active"})
+
+    name: Name | None = None
+    age: Age | None = None
+    is_active: bool | None = None
+
+
+class DeleteUsersWhere(WritingWhere, Command[int]):
+    """Delete all users for which a condition holds; the result is their number."""
+
+    kind: ClassVar[str] = "user.delete_where"
+    view: ClassVar[type[View]] = UserView
 
 
 class GetUser(Addressed, Including, Query[UserView | None]):

@@ -30,6 +30,8 @@ EXTRA = ["sqlalchemy", "asyncpg", "alembic", "structlog", "uvloop", "worker"]
 def class_name(kind: str) -> str:
     """What the command of a kind is called: user.create_many is CreateUsers."""
     entity, verb = kind.split(".")
+    if verb.endswith("_where"):
+        return class_name(f"{entity}.{verb.removesuffix('_where')}") + "sWhere"
     plural = "s" if verb in {"create_many", "list", "count"} else ""
     return verb.removesuffix("_many").capitalize() + entity.capitalize() + plural
 

@@ -23,14 +23,6 @@ from producers.commands import (
 REGISTRY = Registry.of(producers.commands)
 
 
-@pytest.mark.parametrize("kind", sorted(set(REGISTRY) - {"atomic"}))
-def test_the_names_of_kind_and_class_derive_from_each_other(kind: str) -> None:
-    entity, _, verb = kind.partition(".")
-    plural = verb in {"create_many", "list", "count"}
-    stem = verb.removesuffix("_many").capitalize()
-    assert REGISTRY[kind].__name__ == f"{stem}{entity.capitalize()}{'s' if plural else ''}"
-
-
 @pytest.mark.parametrize("kind", sorted(REGISTRY))
 def test_a_command_says_what_it_does_and_what_it_gives(kind: str) -> None:
     command = REGISTRY[kind]

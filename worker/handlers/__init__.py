@@ -19,9 +19,13 @@ from producers.commands import (
     CreateUser,
     CreateUsers,
     DeleteLike,
+    DeleteLikesWhere,
     DeletePost,
+    DeletePostsWhere,
     DeleteProfile,
+    DeleteProfilesWhere,
     DeleteUser,
+    DeleteUsersWhere,
     ExampleCommand,
     FindLike,
     FindPost,
@@ -44,8 +48,11 @@ from producers.commands import (
     OneProfile,
     OneUser,
     UpdatePost,
+    UpdatePostsWhere,
     UpdateProfile,
+    UpdateProfilesWhere,
     UpdateUser,
+    UpdateUsersWhere,
     UpsertLike,
     UpsertPost,
     UpsertProfile,
@@ -58,6 +65,7 @@ from .like import (
     create_like,
     create_likes,
     delete_like,
+    delete_likes_where,
     find_like,
     first_like,
     get_like,
@@ -70,12 +78,14 @@ from .post import (
     create_post,
     create_posts,
     delete_post,
+    delete_posts_where,
     find_post,
     first_post,
     get_post,
     list_posts,
     one_post,
     update_post,
+    update_posts_where,
     upsert_post,
 )
 from .profile import (
@@ -83,12 +93,14 @@ from .profile import (
     create_profile,
     create_profiles,
     delete_profile,
+    delete_profiles_where,
     find_profile,
     first_profile,
     get_profile,
     list_profiles,
     one_profile,
     update_profile,
+    update_profiles_where,
     upsert_profile,
 )
 from .user import (
@@ -96,17 +108,21 @@ from .user import (
     create_user,
     create_users,
     delete_user,
+    delete_users_where,
     find_user,
     first_user,
     get_user,
     list_users,
     one_user,
     update_user,
+    update_users_where,
     upsert_user,
 )
 
 
-async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # noqa: C901, PLR0911, PLR0912  # it is a table
+async def handle(  # noqa: C901, PLR0911, PLR0912, PLR0915  # it is a table
+    session: AsyncSession, command: ExampleCommand
+) -> object:
     """Carry a command out in the session's open transaction; the type checker holds that none is left out."""
     match command:
         case CreateUser():
@@ -119,6 +135,10 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await upsert_user(session, command)
         case DeleteUser():
             return await delete_user(session, command)
+        case UpdateUsersWhere():
+            return await update_users_where(session, command)
+        case DeleteUsersWhere():
+            return await delete_users_where(session, command)
         case GetUser():
             return await get_user(session, command)
         case ListUsers():
@@ -141,6 +161,10 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await upsert_post(session, command)
         case DeletePost():
             return await delete_post(session, command)
+        case UpdatePostsWhere():
+            return await update_posts_where(session, command)
+        case DeletePostsWhere():
+            return await delete_posts_where(session, command)
         case GetPost():
             return await get_post(session, command)
         case ListPosts():
@@ -163,6 +187,10 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await upsert_profile(session, command)
         case DeleteProfile():
             return await delete_profile(session, command)
+        case UpdateProfilesWhere():
+            return await update_profiles_where(session, command)
+        case DeleteProfilesWhere():
+            return await delete_profiles_where(session, command)
         case GetProfile():
             return await get_profile(session, command)
         case ListProfiles():
@@ -183,6 +211,8 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await upsert_like(session, command)
         case DeleteLike():
             return await delete_like(session, command)
+        case DeleteLikesWhere():
+            return await delete_likes_where(session, command)
         case GetLike():
             return await get_like(session, command)
         case ListLikes():

@@ -10,6 +10,7 @@ from producers.commands import (
     CreateLike,
     CreateLikes,
     DeleteLike,
+    DeleteLikesWhere,
     FindLike,
     FirstLike,
     GetLike,
@@ -51,6 +52,11 @@ async def upsert_like(session: AsyncSession, command: UpsertLike) -> LikeView:
 async def delete_like(session: AsyncSession, command: DeleteLike) -> bool:
     """Delete a like."""
     return await likes.delete(session, command)
+
+
+async def delete_likes_where(session: AsyncSession, command: DeleteLikesWhere) -> int:
+    """Delete likes."""
+    return await likes.delete_where(session, command)
 
 
 async def get_like(session: AsyncSession, command: GetLike) -> LikeView | None:

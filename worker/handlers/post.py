@@ -9,6 +9,7 @@ from producers.commands import (
     CreatePost,
     CreatePosts,
     DeletePost,
+    DeletePostsWhere,
     FindPost,
     FirstPost,
     GetPost,
@@ -17,6 +18,7 @@ from producers.commands import (
     Page,
     PostView,
     UpdatePost,
+    UpdatePostsWhere,
     UpsertPost,
 )
 from producers.errors import CommandRejected
@@ -52,6 +54,16 @@ async def upsert_post(session: AsyncSession, command: UpsertPost) -> PostView:
 async def delete_post(session: AsyncSession, command: DeletePost) -> bool:
     """Delete a post; its likes go along."""
     return await posts.delete(session, command)
+
+
+async def update_posts_where(session: AsyncSession, command: UpdatePostsWhere) -> int:
+    """Change posts."""
+    return await posts.update_where(session, command)
+
+
+async def delete_posts_where(session: AsyncSession, command: DeletePostsWhere) -> int:
+    """Delete posts."""
+    return await posts.delete_where(session, command)
 
 
 async def get_post(session: AsyncSession, command: GetPost) -> PostView | None:

@@ -7,6 +7,7 @@ from producers.commands import (
     CreateProfile,
     CreateProfiles,
     DeleteProfile,
+    DeleteProfilesWhere,
     FindProfile,
     FirstProfile,
     GetProfile,
@@ -15,6 +16,7 @@ from producers.commands import (
     Page,
     ProfileView,
     UpdateProfile,
+    UpdateProfilesWhere,
     UpsertProfile,
 )
 
@@ -47,6 +49,16 @@ async def upsert_profile(session: AsyncSession, command: UpsertProfile) -> Profi
 async def delete_profile(session: AsyncSession, command: DeleteProfile) -> bool:
     """Delete a profile."""
     return await profiles.delete(session, command)
+
+
+async def update_profiles_where(session: AsyncSession, command: UpdateProfilesWhere) -> int:
+    """Change profiles."""
+    return await profiles.update_where(session, command)
+
+
+async def delete_profiles_where(session: AsyncSession, command: DeleteProfilesWhere) -> int:
+    """Delete profiles."""
+    return await profiles.delete_where(session, command)
 
 
 async def get_profile(session: AsyncSession, command: GetProfile) -> ProfileView | None:

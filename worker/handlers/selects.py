@@ -38,6 +38,11 @@ class Selects:
         """Count the rows."""
         return self._where(select(func.count()).select_from(self._model), command, Joins(self._model))
 
+    def keys(self, command: Filtering, key: Sequence[str]) -> Select[Any]:
+        """Select the keys of the rows, in their order."""
+        columns = [getattr(self._model, name) for name in key]
+        return self._where(select(*columns), command, Joins(self._model)).order_by(*columns)
+
     def ordered(self, command: Ordering, options: Sequence[ExecutableOption] = ()) -> Iterator[Select[Any]]:
         """Select rows in their order, each followed by the values of the order's terms.
 

@@ -7,6 +7,7 @@ from producers.commands import (
     CreateUser,
     CreateUsers,
     DeleteUser,
+    DeleteUsersWhere,
     FindUser,
     FirstUser,
     GetUser,
@@ -14,6 +15,7 @@ from producers.commands import (
     OneUser,
     Page,
     UpdateUser,
+    UpdateUsersWhere,
     UpsertUser,
     UserView,
 )
@@ -60,6 +62,16 @@ async def upsert_user(session: AsyncSession, command: UpsertUser) -> UserView:
 async def delete_user(session: AsyncSession, command: DeleteUser) -> bool:
     """Delete a user; posts, profile and likes go along."""
     return await users.delete(session, command)
+
+
+async def update_users_where(session: AsyncSession, command: UpdateUsersWhere) -> int:
+    """Change users."""
+    return await users.update_where(session, command)
+
+
+async def delete_users_where(session: AsyncSession, command: DeleteUsersWhere) -> int:
+    """Delete users."""
+    return await users.delete_where(session, command)
 
 
 async def get_user(session: AsyncSession, command: GetUser) -> UserView | None:

@@ -3,15 +3,16 @@
 Each is one statement, and goes by columns, past the session's memory of objects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, insert, update
+from sqlalchemy import ColumnElement, CursorResult, delete, func, insert, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import Payload, View
 from producers.commands.address import Updating, Upserting
-from producers.errors import NotFound
+from producers.commands.where import UpdatingWhere, WritingWhere
+from producers.errors import CommandRejected, NotFound
 
 from ..models import Base
 from ..models.base import Timestamped, Versioned
@@ -19,6 +20,8 @@ from .dialects import insert_or_update
 from .reads import Reads
 
 V = TypeVar("V", bound=View)
+
+_VALUES = 1000
 
 
 class Verbs(Reads[V]):
@@ -98,3 +101,43 @@ class Verbs(Reads[V]):
         """Delete the row, and what belongs to it by the database's cascade; say whether there was one."""
         result = await session.execute(delete(self.table).where(*self._named_by(command)))
         return cast("CursorResult[Any]", result).rowcount > 0
+
+    async def update_where(self, session: AsyncSession, command: UpdatingWhere) -> int:
+        """Write what was set to all rows for which the condition holds; return their number."""
+        if command.dry_run:
+            return await self.count(session, command)
+        keys = await self._locked(session, command)
+        for some in _in_parts(keys):
+            changed = (
+                update(self.table).where(self._has_key(some)).values({**command.changes, **self._touched})
+            )
+            await session.execute(changed)
+        return len(keys)
+
+    async def delete_where(self, session: AsyncSession, command: WritingWhere) -> int:
+        """Delete all rows for which the condition holds, and what belongs to them; return their number."""
+        if command.dry_run:
+            return await self.count(session, command)
+        keys = await self._locked(session, command)
+        for some in _in_parts(keys):
+            await session.execute(delete(self.table).where(self._has_key(some)))
+        return len(keys)
+
+    async def _locked(self, session: AsyncSession, command: WritingWhere) -> list[tuple[Any, ...]]:
+        """Lock the rows for which the condition holds, in the order of their keys; refuse too many."""
+        matching = self._selects(session).keys(command, self._key).limit(command.limit + 1)
+        keys = [tuple(row) for row in await session.execute(matching.with_for_update(of=self._model))]
+        if len(keys) > command.limit:
+            message = f"more than {command.limit} rows are like this; narrow the condition or raise the limit"
+            raise CommandRejected(message, code="too_many_rows", field="limit")
+        return keys
+
+    def _has_key(self, keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+        columns = [self.table.c[name] for name in self._key]
+        return columns[0].in_([key for (key,) in keys]) if len(columns) == 1 else tuple_(*columns).in_(keys)
+
+
+def _in_parts(keys: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Databases bound the number of values in a statement."""
+    for first in range(0, len(keys), _VALUES):
+        yield keys[first : first + _VALUES]
