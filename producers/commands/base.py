@@ -60,6 +60,19 @@ Items = Annotated[Sequence[Item], AfterValidator(tuple)]
 """A list or tuple, kept as a tuple."""
 
 
+def storable(text: str) -> str:
+    """Return text that a database can hold; raise ValueError for any other."""
+    if "\0" in text:
+        message = "must not contain the NUL character: no database text can hold it"
+        raise ValueError(message)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = "must not contain half a surrogate pair: no database text can hold it"
+        raise ValueError(message) from None
+    return text
+
+
 class Payload(BaseModel):
     """Frozen data that refuses what it does not know."""
 
@@ -67,11 +80,8 @@ class Payload(BaseModel):
 
     @field_validator("*", mode="after")
     @classmethod
-    def _without_nul(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
-            message = "must not contain the NUL character: no database text can hold it"
-            raise ValueError(message)
-        return value
+    def _storable_text(cls, value: Any) -> Any:
+        return storable(value) if isinstance(value, str) else value
 
     def identified(self, seed: UUID | None) -> Self:
         """Return a copy whose generated ids are set: derived from `seed`, or as they are where it is None."""

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from .base import View
+from .base import View, storable
 
 MAX_RELATIONS = 3
 """How many relations a path may cross."""
@@ -37,7 +37,7 @@ class Column:
         except ValidationError as error:
             raise ValueError(error.errors(include_url=False, include_input=False)[0]["msg"]) from None
         if isinstance(parsed, str):
-            _check_text(parsed)
+            storable(parsed)
         if isinstance(parsed, int) and abs(parsed) >= _BEYOND:
             message = "is larger than any number in a database"
             raise ValueError(message)
@@ -126,12 +126,3 @@ def _views_in(annotation: Any) -> list[type[View]]:
     if isinstance(annotation, type) and issubclass(annotation, View):
         return [annotation]
     return [view for part in get_args(annotation) for view in _views_in(part)]
-
-
-def _check_text(text: str) -> None:
-    if "\0" in text:
-        message = "must not contain the NUL character: no database text can hold it"
-        raise ValueError(message)
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        message = "must not contain half a surrogate pair: no database text can hold it"
-        raise ValueError(message)
