@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import Payload
 
@@ -67,16 +67,31 @@ class Changing(Payload):
 
 
 class Updating(Addressed, Changing):
-    """An update: the row may be missing (the result is then None) unless `must_exist` is set."""
+    """An update: the row may be missing (the result is then None) unless `must_exist` is set.
+
+    `by` says which field names the row where another unique one is to be changed.
+    """
 
     key_first: ClassVar[bool] = True
 
+    by: str = Field(default="", description="the field that names the row; needed when two could")
     must_exist: bool = Field(default=False, description="reject the update of a missing row")
 
     @property
     def changes(self) -> dict[str, Any]:
         """The values to write, by field."""
-        return self.values(without=(self.address, "must_exist"))
+        return self.values(without=(self.address, "must_exist", "by"))
+
+    @field_validator("by")
+    @classmethod
+    def _known(cls, by: str) -> str:
+        if by and by not in cls.unique:
+            message = f"must be one of {', '.join(cls.unique)}"
+            raise ValueError(message)
+        return by
+
+    def _named(self) -> list[str]:
+        return [self.by] if self.by else super()._named()
 
     @model_validator(mode="after")
     def _something_to_change(self) -> Self:

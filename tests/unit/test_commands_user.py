@@ -174,3 +174,15 @@ def test_a_list_that_cannot_be_is_refused(given: dict[str, Any], reason: str) ->
 def test_an_address_with_a_name_is_not_silently_cut() -> None:
     with pytest.raises(ValidationError, match="give the bare address"):
         CreateUser(email="Ada <ada@example.com>")
+
+
+def test_an_update_may_say_which_unique_field_names_the_row() -> None:
+    command = UpdateUser(by="username", username="ada", email="ada@example.com")
+    assert (command.address, command.changes) == ("username", {"email": "ada@example.com"})
+    for wrong, says in (
+        ({"by": "age", "age": 1}, "must be one of id, username, email"),
+        ({"by": "email", "username": "ada"}, "email names the row, so it cannot be null"),
+        ({"username": "ada", "email": "ada@example.com"}, "name the row by id, or by exactly one of"),
+    ):
+        with pytest.raises(ValidationError, match=says):
+            UpdateUser.model_validate(wrong)
