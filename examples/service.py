@@ -11,6 +11,7 @@ from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response, status
 from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, SecretStr
 
@@ -254,6 +255,13 @@ async def explain(request: Request, error: CommandError) -> JSONResponse:
     code = status_of(error)
     headers = {"Retry-After": "5"} if code == status.HTTP_503_SERVICE_UNAVAILABLE else {}
     return JSONResponse(jsonable_encoder(problem(error)), code, headers)
+
+
+@app.exception_handler(RequestValidationError)
+async def explain_input(_request: Request, error: RequestValidationError) -> JSONResponse:
+    """Say where the input is wrong, and not what it was: FastAPI would send a password back."""
+    detail = [{name: flaw[name] for name in ("loc", "msg", "type")} for flaw in error.errors()]
+    return JSONResponse({"detail": detail}, status.HTTP_422_UNPROCESSABLE_CONTENT)
 
 
 def status_of(error: CommandError) -> int:

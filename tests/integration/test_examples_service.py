@@ -1,14 +1,6 @@
-"""The FastAPI service, over HTTP: uvicorn and a worker as processes of their own."""
+"""The FastAPI service: what it writes and what it reads."""
 
-import asyncio
-import re
-import shlex
-import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -17,20 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from producers import Producer
 from producers.commands import CountUsers
-from tests.processes import ROOT, Process, environment_of
-from worker.demo.servers import RedisServer
+from tests.integration.serving import PASSWORD, sign_up, working
+from tests.processes import environment_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-[LINE] = re.findall(
-    r"`(uvicorn [^`]+)`", Path(ROOT / "examples" / "service.py").read_text().partition("\n")[0]
-)
-PASSWORD = "correct horse"
-NOBODY = UUID(int=1)
-BROKEN = """
-    CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE 'broken by the test' USING ERRCODE = 'XX000'; END $$
-"""
 
 
 @pytest.fixture
@@ -39,42 +21,11 @@ def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str,
     return environment_of(database_url, redis_url, queue_name)
 
 
-@asynccontextmanager
-async def serving(environment: dict[str, str], **settings: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Start the service as it says itself; end it as a supervisor would."""
-    program = (sys.executable, "-m", *shlex.split(LINE))
-    with Process("--port", "0", environment=environment | settings, program=program) as service:
-        await service.says("Uvicorn running on ")
-        [url] = re.findall(r"Uvicorn running on (http://\S+)", service.output)
-        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
-            yield client
-        service.send(signal.SIGTERM)
-        await service.end()
-        assert "Application shutdown complete" in service.output
-
-
-@asynccontextmanager
-async def working(environment: dict[str, str], **settings: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The service, and a worker behind it."""
-    with Process("run", environment=environment | settings) as worker:
-        async with serving(environment) as client:
-            await worker.says("worker.started")
-            yield client
-
-
 @pytest.fixture
 async def client(environment: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service with a worker."""
     async with working(environment) as client:
         yield client
-
-
-async def sign_up(client: httpx.AsyncClient, username: str, **fields: str | int) -> str:
-    """Create a user, wait until it is there, and return its id."""
-    accepted = await client.post("/users", json={"username": username, "password": PASSWORD, **fields})
-    outcome = await client.get(accepted.headers["Location"], params={"wait": 20})
-    assert outcome.json()["status"] == "applied", outcome.text
-    return str(outcome.json()["result"]["id"])
 
 
 async def test_service_accepts_a_user_and_tells_what_became_of_it(client: httpx.AsyncClient) -> None:
@@ -163,85 +114,3 @@ async def test_service_says_whether_there_was_a_user_to_delete(client: httpx.Asy
     again = await client.delete(f"/users/{ada}")
     assert (again.status_code, again.json()["code"]) == (404, "not_found")
     assert (await client.get(f"/users/{ada}")).status_code == 404
-
-
-async def test_service_answers_each_mistake_with_its_status(client: httpx.AsyncClient) -> None:
-    ada, bob = [await sign_up(client, name) for name in ("ada", "bob")]
-    calls: list[tuple[str, str, object, int, str | None]] = [
-        ("PATCH", f"/users/{NOBODY}", {"age": 1}, 404, "not_found"),
-        ("PATCH", f"/users/{bob}", {"username": "ada"}, 409, "unique_violation"),
-        ("PATCH", f"/users/{ada}", {"username": None}, 422, "check_violation"),
-        ("POST", f"/users/{NOBODY}/posts", {"title": "x"}, 422, "foreign_key_violation"),
-        ("GET", f"/commands/{uuid4()}", None, 404, "result_expired"),
-        ("GET", f"/users?skip={10**30}", None, 422, "data_exception"),
-        ("GET", f"/users/{NOBODY}", None, 404, "not_found"),
-        ("GET", f"/posts/{NOBODY}", None, 404, "not_found"),
-        ("PATCH", f"/users/{ada}", {}, 422, "empty"),
-        # What no command is made of does not reach the queue.
-        ("PATCH", f"/users/{ada}", {"is_admin": True}, 422, None),
-        ("PATCH", f"/users/{ada}", {"name": "a\0b"}, 422, None),
-        ("POST", "/users", {"username": "eve", "password": "short"}, 422, None),
-        ("POST", "/users", {"username": "eve", "email": "nowhere", "password": PASSWORD}, 422, None),
-        ("GET", "/users?limit=1001", None, 422, None),
-    ]
-    for method, path, body, status, code in calls:
-        answer = await client.request(method, path, json=body)
-        assert (answer.status_code, answer.json().get("code")) == (status, code), answer.text
-        assert answer.json()["detail"]
-
-
-async def test_service_says_503_where_the_worker_gave_up(
-    environment: dict[str, str], engine: AsyncEngine
-) -> None:
-    async with working(environment, WORKER_MAX_ATTEMPTS="1") as client:
-        ada = await sign_up(client, "ada")
-        async with engine.begin() as connection:
-            await connection.execute(text(BROKEN))
-            await connection.execute(
-                text("CREATE TRIGGER broken BEFORE INSERT ON posts EXECUTE FUNCTION broken()")
-            )
-        answer = await client.post(f"/users/{ada}/posts", json={"title": "x"})
-        assert (answer.status_code, answer.json()["code"]) == (503, "internal_error")
-        assert answer.headers["Retry-After"] == "5"
-        outcome = await client.get(f"/commands/{answer.json()['command_id']}")
-        assert (outcome.json()["status"], outcome.json()["error"]["code"]) == ("failed", "internal_error")
-
-
-async def test_service_says_what_the_queue_does_not_take(environment: dict[str, str]) -> None:
-    async with serving(environment, QUEUE_MAX="1", QUEUE_PAYLOAD_LIMIT="1024") as client:
-        large = await client.post(f"/users/{NOBODY}/posts", json={"title": "x", "content": "x" * 2000})
-        assert (large.status_code, large.json()["code"]) == (413, "payload_too_large")
-
-        users = [{"username": name, "password": PASSWORD} for name in ("ada", "bob")]
-        first, second = [await client.post("/users", json=user) for user in users]
-        assert first.status_code == 202
-        assert (second.status_code, second.json()["code"]) == (503, "queue_full")
-        assert second.headers["Retry-After"] == "5"
-
-
-async def test_service_says_503_while_redis_is_away(
-    environment: dict[str, str], own_redis_url: str, own_redis: RedisServer
-) -> None:
-    async with serving(environment, REDIS_URL=own_redis_url) as client:
-        ada = {"username": "ada", "password": PASSWORD}
-        assert (await client.post("/users", json=ada)).status_code == 202
-        own_redis.stop()
-        for method, path in (("POST", "/users"), ("GET", f"/users/{NOBODY}"), ("GET", f"/commands/{NOBODY}")):
-            answer = await client.request(method, path, json=ada)
-            assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
-            assert answer.headers["Retry-After"] == "5"
-        own_redis.start()
-        assert (await client.post("/users", json=ada)).status_code == 202
-
-
-async def test_service_does_not_wait_for_ever(environment: dict[str, str]) -> None:
-    """Without a worker, a write is accepted all the same; a read has nothing to answer."""
-    async with serving(environment) as client:
-        write, read = await asyncio.gather(
-            client.post(f"/users/{NOBODY}/posts", json={"title": "x"}), client.get("/users")
-        )
-        assert write.status_code == 202
-        outcome = await client.get(write.headers["Location"])
-        assert (outcome.status_code, outcome.json()["status"]) == (200, "pending")
-        assert outcome.url.path == f"/commands/{write.json()['command_id']}"
-        assert (read.status_code, read.json()["code"]) == (504, "timeout")
