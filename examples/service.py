@@ -46,7 +46,7 @@ from producers.commands.user import Age, Email, Name, Username
 R = TypeVar("R")
 T = TypeVar("T")
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds that a request waits for a worker."""
 
 

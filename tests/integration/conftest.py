@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from producers import Producer
+from producers.commands import CountUsers
 from tests import readme
 from tests.console import Console
 
@@ -42,9 +44,11 @@ def console(tmp_path: Path, empty_database_url: str, redis_url: str, queue_name:
 
 
 @pytest.fixture
-async def served(console: Console) -> AsyncIterator[Console]:
+async def served(console: Console, redis_url: str, queue_name: str) -> AsyncIterator[Console]:
     """The same, with the worker at work, started as the README says."""
     migrate, run = readme.lines_of("Sixty seconds")
     await console.run(migrate)
-    async with console.running(run):
+    async with console.running(run), Producer(redis_url, queue=queue_name) as producer:
+        answered = await producer.send(CountUsers())
+        await answered.result(timeout=30)  # a worker that still starts would not end in order
         yield console
