@@ -43,4 +43,4 @@ format: install ## Format the code and mend what can be mended
 
 clean: ## Remove .venv and everything the tools have written
 	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	@find producers worker tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find producers worker examples tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -61,6 +61,20 @@ def console(heading: str) -> list[str]:
     ]
 
 
+NOT_RUN = {
+    "make demo": "test_demo.py does",
+    "make test": "this is a part of it",
+    "docker compose ": "it needs docker; compose runs these tests in turn",
+    "export DATABASE_URL=": "the test has servers of its own",
+}
+"""How a line begins that no test runs, and why."""
+
+
+def lines_of(heading: str) -> list[str]:
+    """The console lines under a heading that are to be run."""
+    return [line for line in console(heading) if not line.startswith(tuple(NOT_RUN))]
+
+
 PROSE = _FENCED.sub("", TEXT)
 """What is not in a fenced block."""
 

@@ -1,9 +1,15 @@
-"""Sessions on a database of the test's own."""
+"""Sessions on a database of the test's own, and a shell with a worker behind it."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from producers import Producer
+from producers.commands import CountUsers
+from tests import readme
+from tests.console import Console
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -26,3 +32,23 @@ async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     async with sessions() as session:
         await session.begin()
         yield session
+
+
+@pytest.fixture
+def console(tmp_path: Path, empty_database_url: str, redis_url: str, queue_name: str) -> Console:
+    """A shell in an empty folder, on an empty PostgreSQL and an empty Redis."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    servers = {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url, "QUEUE_NAME": queue_name}
+    return Console(folder, tmp_path / "installed", **servers)
+
+
+@pytest.fixture
+async def served(console: Console, redis_url: str, queue_name: str) -> AsyncIterator[Console]:
+    """The same, with the worker at work, started as the README says."""
+    migrate, run = readme.lines_of("Sixty seconds")
+    await console.run(migrate)
+    async with console.running(run), Producer(redis_url, queue=queue_name) as producer:
+        answered = await producer.send(CountUsers())
+        await answered.result(timeout=30)  # a worker that still starts would not end in order
+        yield console

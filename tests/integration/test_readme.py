@@ -1,7 +1,6 @@
 """Every example of the README, as it stands there: copied to an empty folder, and run."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,6 @@ from tests import readme
 from tests.console import Console
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-NOT_RUN = {
-    "make demo": "test_demo.py does",
-    "make test": "this is a part of it",
-    "docker compose ": "it needs docker; compose runs these tests in turn",
-    "export DATABASE_URL=": "the test has servers of its own",
-}
-"""How a line begins that no test runs, and why."""
-
-
-def lines_of(heading: str) -> list[str]:
-    """The console lines under a heading that are to be run."""
-    return [line for line in readme.console(heading) if not line.startswith(tuple(NOT_RUN))]
 
 
 def saved(console: Console, heading: str) -> list[Path]:
@@ -37,31 +23,13 @@ def saved(console: Console, heading: str) -> list[Path]:
     return written
 
 
-@pytest.fixture
-def console(tmp_path: Path, empty_database_url: str, redis_url: str, queue_name: str) -> Console:
-    """A shell in an empty folder, on an empty PostgreSQL and an empty Redis."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    servers = {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url, "QUEUE_NAME": queue_name}
-    return Console(folder, tmp_path / "installed", **servers)
-
-
-@pytest.fixture
-async def served(console: Console) -> AsyncIterator[Console]:
-    """The same, with the worker at work."""
-    migrate, run = lines_of("Sixty seconds")
-    await console.run(migrate)
-    async with console.running(run):
-        yield console
-
-
 def test_every_example_is_run_or_has_a_reason_not_to_be() -> None:
     run = {"crud-worker", "Sixty seconds", "Send commands", "Operate", "Bring your own domain"}
     examples = [block for block in readme.blocks() if block.language in {"python", "console"}]
     assert {block.heading for block in examples} == run
     assert {block.language for block in readme.blocks()} == {"python", "console", "text"}
     lines = [line for block in examples for line in block.lines]
-    assert all(any(line.startswith(reason) for line in lines) for reason in NOT_RUN)
+    assert all(any(line.startswith(reason) for line in lines) for reason in readme.NOT_RUN)
 
 
 async def test_the_worker_starts_as_it_says(served: Console) -> None:
@@ -84,7 +52,7 @@ async def test_the_blocking_script_runs_and_prints_what_its_comments_say(served:
 
 async def test_the_lines_that_send_run(served: Console) -> None:
     (served.folder / "users.csv").write_text("username,email\nkathleen,k@example.com\njean,\n")
-    printed = "".join([await served.run(line) for line in lines_of("Send commands")])
+    printed = "".join([await served.run(line) for line in readme.lines_of("Send commands")])
     assert '"username": "alan", "email": null' in printed
     assert '"title": "Abstraction"' in printed
     assert '"rows": 2, "bad": 0, "accepted": 2' in printed
@@ -92,7 +60,7 @@ async def test_the_lines_that_send_run(served: Console) -> None:
 
 
 async def test_the_operators_lines_run(served: Console) -> None:
-    printed = "".join([await served.run(line) for line in lines_of("Operate")])
+    printed = "".join([await served.run(line) for line in readme.lines_of("Operate")])
     assert "eviction   ok" in printed
     assert '"endings_last_hour"' in printed
     assert "no letters" in printed
@@ -101,7 +69,7 @@ async def test_the_operators_lines_run(served: Console) -> None:
 async def test_a_domain_of_ones_own_runs(console: Console) -> None:
     assert {path.name for path in saved(console, "Bring your own domain")} == {"commands.py", "jobs.py"}
     (console.folder / "shop" / "__init__.py").touch()
-    migrate, create, run, send = lines_of("Bring your own domain")
+    migrate, create, run, send = readme.lines_of("Bring your own domain")
     await console.run(migrate)
     await console.run(create)
     async with console.running(run):

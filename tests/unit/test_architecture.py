@@ -19,7 +19,7 @@ from producers.commands import Atomic, CreatePost, CreateUser, ExampleCommand, N
 from producers.wire import Envelope
 
 ROOT = Path(__file__).parents[2]
-OURS = [ROOT / "producers", ROOT / "worker", ROOT / "tests"]
+OURS = [ROOT / name for name in ("producers", "worker", "examples", "tests")]
 COMMANDS: list[type[Command[Any]]] = list(get_args(ExampleCommand))
 ENTITIES = sorted({command.kind.partition(".")[0] for command in COMMANDS})
 
@@ -95,8 +95,10 @@ def test_imports_inside_a_package_are_relative() -> None:
         "import producers, producers.commands",
         "sys.argv[1:] = ['--help']; runpy.run_module('producers', run_name='__main__')",
         "sys.argv[1:] = ['send', 'post.get', '--help']; runpy.run_module('producers', run_name='__main__')",
+        "runpy.run_path('examples/service.py')",
+        "runpy.run_path('examples/bulk_load.py')",
     ],
-    ids=["import", "--help", "send --help"],
+    ids=["import", "--help", "send --help", "a service", "a bulk load"],
 )
 def test_a_producer_needs_nothing_that_only_the_worker_needs(script: str) -> None:
     blocked = f"import runpy, sys; sys.modules.update(dict.fromkeys({EXTRA!r})); {script}"
