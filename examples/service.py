@@ -203,7 +203,7 @@ async def delete_user(user_id: UUID, producer: ProducerDep, key: IdempotencyKey 
 @app.get("/users")
 async def list_users(
     producer: ProducerDep,
-    skip: Annotated[int, Query(ge=0)] = 0,
+    skip: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Page[UserView]:
     """Read a page of users, the first to come first."""

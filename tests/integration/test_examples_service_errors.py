@@ -38,7 +38,7 @@ async def test_service_answers_each_mistake_with_its_status(environment: dict[st
             ("PATCH", f"/users/{ada}", {"username": None}, 422, "check_violation"),
             ("POST", f"/users/{NOBODY}/posts", {"title": "x"}, 422, "foreign_key_violation"),
             ("GET", f"/commands/{uuid4()}", None, 404, "result_expired"),
-            ("GET", f"/users?skip={10**30}", None, 422, "data_exception"),
+            ("GET", f"/users?skip={10**30}", None, 422, None),
             ("GET", f"/users/{NOBODY}", None, 404, "not_found"),
             ("GET", f"/posts/{NOBODY}", None, 404, "not_found"),
             ("PATCH", f"/users/{ada}", {}, 422, "empty"),
