@@ -24,7 +24,7 @@ def saved(console: Console, heading: str) -> list[Path]:
 
 
 def test_every_example_is_run_or_has_a_reason_not_to_be() -> None:
-    run = {"crud-worker", "Sixty seconds", "Send commands", "Operate", "Bring your own domain"}
+    run = {"crud-worker", "Sixty seconds", "Send commands", "Ask", "Operate", "Bring your own domain"}
     examples = [block for block in readme.blocks() if block.language in {"python", "console"}]
     assert {block.heading for block in examples} == run
     assert {block.language for block in readme.blocks()} == {"python", "console", "text"}
@@ -59,6 +59,16 @@ async def test_the_lines_that_send_run(served: Console) -> None:
     assert "--title STRING" in printed
 
 
+async def test_what_is_asked_is_answered(served: Console) -> None:
+    [script] = saved(served, "Ask")
+    printed = await served.run(f"python {script.name}")
+    assert "{'username': 'edsger', 'posts.title': 'First, no goto'}" in printed
+    assert printed.endswith("\n0\n1\n")
+    by_text, by_json = [await served.run(line) for line in readme.lines_of("Ask")]
+    assert '{"username": "edsger"}' in by_text
+    assert by_json.endswith("1\n")
+
+
 async def test_the_operators_lines_run(served: Console) -> None:
     printed = "".join([await served.run(line) for line in readme.lines_of("Operate")])
     assert "eviction   ok" in printed
@@ -87,5 +97,5 @@ async def test_the_type_checker_agrees_with_every_example(console: Console) -> N
         path for heading in {block.heading for block in readme.blocks()} for path in saved(console, heading)
     ]
     (console.folder / "shop" / "__init__.py").touch()
-    assert len(files) == 4
+    assert len(files) == 5
     assert "Success" in await console.run("mypy --strict .")
