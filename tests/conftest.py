@@ -1,4 +1,4 @@
-"""Real servers for the tests that ask for them: DATABASE_URL and REDIS_URL where set, else our own.
+"""Real servers for the tests that ask for them: DATABASE_URL, MARIADB_URL, REDIS_URL where set, else our own.
 
 Our own are private to each pytest-xdist process, so a test may stop, kill or restart them; nothing starts
 before the first test that needs it.
@@ -9,17 +9,21 @@ import signal
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
 import redis
 from sqlalchemy import make_url
 
-from tests.databases import Databases
+from tests.databases import KINDS, Databases, MariaDBDatabases, PostgresDatabases, SqliteDatabases
 from tests.redis_database import QUEUE_PREFIX, claim
-from worker.demo.servers import PostgresServer, RedisServer
+from worker.demo.servers import MariaDBServer, PostgresServer, RedisServer, ServerError
 
-_SERVER_FIXTURES = {"postgres_url", "own_postgres", "redis_url", "own_redis"}
+_SERVER_FIXTURES = {
+    *("database_url", "empty_database_url", "postgres_url", "own_postgres", "redis_url", "own_redis"),
+}
+_COVERED, _SKIPPED = "database covered", "database skipped"
 
 
 def pytest_configure() -> None:
@@ -33,6 +37,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that is marked so on each of the databases; the others run on PostgreSQL."""
+    marker = metafunc.definition.get_closest_marker("databases")
+    if marker is not None and "database_kind" in metafunc.fixturenames:
+        metafunc.parametrize("database_kind", marker.args or KINDS, indirect=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which databases were covered, and which were not."""
+    properties = {
+        told
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for told in getattr(report, "user_properties", ())
+    }
+    covered = sorted(said for what, said in properties if what == _COVERED)
+    skipped = sorted(said for what, said in properties if what == _SKIPPED)
+    if covered or skipped:
+        left_out = f" (skipped: {', '.join(skipped)})" if skipped else ""
+        terminalreporter.write_line(f"databases: {', '.join(covered) or 'none'}{left_out}")
 
 
 @pytest.fixture(scope="session")
@@ -81,19 +107,64 @@ def postgres_address(postgres_url: str) -> tuple[str, int]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def _databases(postgres_url: str) -> AsyncIterator[Databases]:
-    databases = Databases(postgres_url)
-    await databases.build()
-    yield databases
-    await databases.drop()
+async def _postgresql_databases(postgres_url: str) -> AsyncIterator[Databases]:
+    async with _built(PostgresDatabases(postgres_url)) as databases:
+        yield databases
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _own_databases(_postgres_server: PostgresServer) -> AsyncIterator[Databases]:
-    databases = Databases(_postgres_server.url)
+    async with _built(PostgresDatabases(_postgres_server.url)) as databases:
+        yield databases
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Databases]:
+    async with _built(SqliteDatabases(tmp_path_factory.mktemp("sqlite"))) as databases:
+        yield databases
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _mariadb_databases(mariadb_url: str) -> AsyncIterator[Databases]:
+    async with _built(MariaDBDatabases(mariadb_url)) as databases:
+        yield databases
+
+
+@asynccontextmanager
+async def _built(databases: Databases) -> AsyncIterator[Databases]:
     await databases.build()
     yield databases
     await databases.drop()
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """The MariaDB that the tests' databases are made on."""
+    given = os.environ.get("MARIADB_URL")
+    if given:
+        yield given
+        return
+    with MariaDBServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database the test runs on: PostgreSQL, unless it is marked with `databases`."""
+    return str(getattr(request, "param", "postgresql"))
+
+
+@pytest.fixture
+def _databases(request: pytest.FixtureRequest, database_kind: str) -> Databases:
+    if database_kind == "mariadb" and not os.environ.get("MARIADB_URL"):
+        try:
+            MariaDBServer()
+        except ServerError as missing:
+            request.node.user_properties.append((_SKIPPED, "MariaDB, which is not installed"))
+            pytest.skip(" ".join(str(missing).split()))
+    databases: Databases = request.getfixturevalue(f"_{database_kind}_databases")
+    request.node.user_properties.append((_COVERED, databases.version))
+    return databases
 
 
 @pytest.fixture

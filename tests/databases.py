@@ -1,16 +1,46 @@
-"""Databases that live for one test, cloned from a template that is migrated once."""
+"""Databases that live for one test, copies of a template that is migrated once."""
 
+import shutil
+import sqlite3
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import asyncpg
-from sqlalchemy import URL, NullPool, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import URL, NullPool, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from worker.database import prepare
+from worker.settings import WorkerOptions
+
+KINDS = ("postgresql", "sqlite", "mariadb")
 
 
-class Databases:
-    """Makes and drops databases on one PostgreSQL server; never touches one that it did not make."""
+class Databases(ABC):
+    """Makes and drops databases on one server; never touches one that it did not make."""
+
+    version = ""
+    """What the tests say that they have covered."""
+
+    @abstractmethod
+    async def build(self) -> None:
+        """Make the template."""
+
+    @abstractmethod
+    async def drop(self) -> None:
+        """Drop the template."""
+
+    @abstractmethod
+    def fresh(self, *, migrated: bool = True) -> AbstractAsyncContextManager[str]:
+        """Give the URL of a new database, without rows, or without even tables."""
+
+
+class PostgresDatabases(Databases):
+    """Clones of a template database."""
 
     def __init__(self, server_url: str) -> None:
         self._server = make_url(server_url).set(drivername="postgresql+asyncpg")
@@ -19,7 +49,7 @@ class Databases:
     async def build(self) -> None:
         """Make the template."""
         await self._execute(f'CREATE DATABASE "{self._template}" TEMPLATE template0')
-        await build_template(self._url(self._template))
+        self.version = f"PostgreSQL {await build_template(self._url(self._template), 'SHOW server_version')}"
 
     async def drop(self) -> None:
         """Drop the template."""
@@ -50,15 +80,114 @@ class Databases:
             await connection.close()
 
 
-async def build_template(url: str) -> None:
-    """Fill the database that the tests' own databases are copies of."""
+class SqliteDatabases(Databases):
+    """Copies of a template file."""
+
+    version = f"SQLite {sqlite3.sqlite_version}"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def build(self) -> None:
+        """Make the template."""
+        await build_template(self._url("template"), "SELECT 1")
+
+    async def drop(self) -> None:
+        """Leave the folder to pytest."""
+
+    @asynccontextmanager
+    async def fresh(self, *, migrated: bool = True) -> AsyncIterator[str]:
+        """Give the URL of a new file, or of one that is not there yet."""
+        name = _new_name("database")
+        if migrated:
+            shutil.copy(self._folder / "template", self._folder / name)
+        yield self._url(name)
+        for file in self._folder.glob(f"{name}*"):
+            file.unlink()
+
+    def _url(self, name: str) -> str:
+        return f"sqlite+aiosqlite:///{self._folder / name}"
+
+
+class MariaDBDatabases(Databases):
+    """Databases with the tables of a template, which MariaDB cannot clone: made as it says they were made."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server = make_url(server_url).set(drivername="mariadb+asyncmy", database=None)
+        self._template = _new_name("template")
+        self._statements: list[str] = []
+
+    async def build(self) -> None:
+        """Make the template."""
+        async with self._connected(None) as connection:
+            await connection.exec_driver_sql(f"CREATE DATABASE `{self._template}`")
+        version = await build_template(self._url(self._template), "SELECT version()")
+        self.version = f"MariaDB {str(version).partition('-')[0]}"
+        async with self._connected(self._template) as connection:
+            for name in (await connection.exec_driver_sql("SHOW TABLES")).scalars().all():
+                made = await connection.exec_driver_sql(f"SHOW CREATE TABLE `{name}`")
+                self._statements.append(made.mappings().one()["Create Table"])
+                if name.endswith("alembic_version"):
+                    copied = f"INSERT INTO `{name}` SELECT * FROM `{self._template}`.`{name}`"  # noqa: S608
+                    self._statements.append(copied)
+
+    async def drop(self) -> None:
+        """Drop the template."""
+        await self._drop(self._template)
+
+    @asynccontextmanager
+    async def fresh(self, *, migrated: bool = True) -> AsyncIterator[str]:
+        """Give the URL of a new database, without rows, or without even tables."""
+        name = _new_name("database")
+        async with self._connected(None) as connection:
+            for statement in (f"CREATE DATABASE `{name}`", f"USE `{name}`", "SET foreign_key_checks = 0"):
+                await connection.exec_driver_sql(statement)
+            for statement in self._statements if migrated else ():
+                await connection.exec_driver_sql(statement)
+        try:
+            yield self._url(name)
+        finally:
+            await self._drop(name)
+
+    def _url(self, database: str) -> str:
+        return _text(self._server.set(database=database))
+
+    async def _drop(self, name: str) -> None:
+        async with self._connected(None) as connection:
+            # What a test has left in a transaction would have to be waited for.
+            of_test = "SELECT id FROM information_schema.processlist WHERE db = %s"
+            for (session,) in (await connection.exec_driver_sql(of_test, (name,))).all():
+                with suppress(OperationalError):  # it has just gone by itself
+                    await connection.exec_driver_sql(f"KILL {session}")
+            await connection.exec_driver_sql(f"DROP DATABASE `{name}`")
+
+    @asynccontextmanager
+    async def _connected(self, database: str | None) -> AsyncIterator[AsyncConnection]:
+        engine = create_async_engine(self._server.set(database=database), poolclass=NullPool)
+        async with engine.begin() as connection:
+            yield connection
+        await engine.dispose()
+
+
+def engine_on(url: str, **options: Any) -> AsyncEngine:
+    """Make an engine as the worker makes its own, but for `options`."""
+    engine = create_async_engine(url, **options)
+    prepare(engine, WorkerOptions(database_url=url))
+    return engine
+
+
+async def build_template(url: str, version: str) -> str:
+    """Fill the database that the tests' own databases are copies of; ask for the version of its server."""
     # Tests of the servers alone should not fail for an error in the migrations.
     from worker.migrate import migrate  # noqa: PLC0415
     from worker.models.migrations import EXAMPLE  # noqa: PLC0415
 
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = engine_on(url, poolclass=NullPool)
     await migrate(engine, also=[EXAMPLE])
+    async with engine.connect() as connection:
+        found: str = await connection.scalar(text(version))
     await engine.dispose()
+    return found
 
 
 def _new_name(purpose: str) -> str:

@@ -133,11 +133,6 @@ def commands_table() -> str:
     return _table(("verb", *entities), rows)
 
 
-def shown(mark: str) -> str:
-    """What stands between two marks now."""
-    return TEXT.partition(f"<!-- {mark} -->")[2].partition(f"<!-- /{mark} -->")[0].strip()
-
-
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, ("---",) * len(header), *rows])
 

@@ -72,7 +72,9 @@ class App:
         if sessions is None:
             return database.create_sessions(database.create_engine(self.options))
         # Values stay out of errors and logs with an engine of yours as well.
-        database.engine_of(sessions).sync_engine.hide_parameters = self.options.echo != "values"
+        engine = database.engine_of(sessions)
+        engine.sync_engine.hide_parameters = self.options.echo != "values"
+        database.prepare(engine, self.options)
         return sessions
 
     @property

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -16,6 +18,10 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import QueuePool
 
+from . import database_url, mariadb, sqlite
+from .sqlstates import sqlstate_of
+from .types import MARIADB
+
 if TYPE_CHECKING:
     from .settings import WorkerOptions
 
@@ -24,25 +30,55 @@ Sessions = async_sessionmaker[AsyncSession]
 
 def create_engine(options: WorkerOptions) -> AsyncEngine:
     """Make the engine of a process: a connection for each slot, parameters hidden from errors and logs."""
-    limit = options.job_timeout + options.commit_timeout
-    return create_async_engine(
+    engine = create_async_engine(
         options.database_url,
         pool_size=options.pool_size or options.concurrency,
         max_overflow=0,
         pool_timeout=options.job_timeout,
         pool_pre_ping=options.pool_pre_ping,
-        isolation_level="READ COMMITTED",
         hide_parameters=options.echo != "values",
         echo=bool(options.echo),
-        connect_args={
-            "timeout": options.commit_timeout,
-            "server_settings": {
-                "application_name": "crud-worker",
-                # A worker that is frozen, or cut off, in a transaction must not hold its locks for ever.
-                "idle_in_transaction_session_timeout": str(round(limit * 1000)),
-            },
-        },
+        **_connecting(options),
     )
+    prepare(engine, options)
+    return engine
+
+
+def prepare(engine: AsyncEngine, options: WorkerOptions) -> None:
+    """Have an engine's connections to SQLite or MariaDB do what PostgreSQL's do by themselves.
+
+    Connections that are open already stay as they are.
+    """
+    patience, idle = options.commit_timeout / 2, options.job_timeout + options.commit_timeout
+    if engine.dialect.name == "sqlite":
+        sqlite.prepare(engine.sync_engine, patience=patience)
+    elif engine.dialect.name in MARIADB:
+        mariadb.prepare(engine.sync_engine, patience=patience, idle=idle)
+
+
+def transaction_options(engine: AsyncEngine, *, read_only: bool = False) -> dict[str, Any]:
+    """Return the execution options of a transaction: READ COMMITTED, and whether it may write."""
+    if engine.dialect.name == "postgresql":
+        return {"isolation_level": "READ COMMITTED", "postgresql_readonly": read_only}
+    return {"read_only": read_only}
+
+
+def _connecting(options: WorkerOptions) -> dict[str, Any]:
+    driver = make_url(options.database_url).drivername
+    if driver == database_url.SQLITE:
+        return {}
+    if driver == database_url.MARIADB:
+        return {"connect_args": {"connect_timeout": ceil(options.commit_timeout), "charset": "utf8mb4"}}
+    limit = options.job_timeout + options.commit_timeout
+    settings = {
+        "application_name": "crud-worker",
+        # A worker that is frozen, or cut off, in a transaction must not hold its locks for ever.
+        "idle_in_transaction_session_timeout": str(round(limit * 1000)),
+    }
+    return {
+        "isolation_level": "READ COMMITTED",
+        "connect_args": {"timeout": options.commit_timeout, "server_settings": settings},
+    }
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:
@@ -74,13 +110,25 @@ async def answers(engine: AsyncEngine, limit: float) -> bool:
     probe = AsyncEngine(Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True))
     try:
         async with asyncio.timeout(limit), probe.connect() as connection:
-            read_only = False
-            if engine.dialect.name == "postgresql":
-                read_only = await connection.scalar(text("SHOW transaction_read_only")) == "on"
+            writable = await _takes_writes(connection)
             await connection.invalidate()  # it is closed, not put back
     except Exception:  # noqa: BLE001  # whatever it is, the database does not answer
         return False
-    return not read_only
+    return writable
+
+
+async def _takes_writes(connection: AsyncConnection) -> bool:
+    match connection.dialect.name:
+        case "postgresql":
+            return bool(await connection.scalar(text("SHOW transaction_read_only")) == "off")
+        case "sqlite":
+            try:
+                await connection.execute(text("BEGIN IMMEDIATE"))
+            except DBAPIError as error:
+                return sqlstate_of(error) == "55P03"  # another one is writing
+        case "mariadb" | "mysql":
+            return not await connection.scalar(text("SELECT @@GLOBAL.read_only"))
+    return True
 
 
 def renew(connection: AsyncConnection) -> None:
@@ -96,6 +144,7 @@ def cut(connection: AsyncConnection) -> None:
         return  # it has none any more; to ask for it would take another one out of the pool
     driver = sync.connection.dbapi_connection
     if driver is not None:
+        sqlite.interrupt(driver)  # nothing to the other drivers
         with suppress(Exception):
             sync.dialect.do_terminate(driver)
 

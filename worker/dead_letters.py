@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from producers.wire import Answer, Ending
 
 from .endings import CONFLICT, insert_ending
 from .failure import Cause, Failure
+from .types import utcnow
+from .upserts import insert_or_replace
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -52,11 +53,9 @@ async def write_letter(
         "attempts": attempts,
         "generation": delivery.generation,
         "accepted_at": delivery.accepted_at,
+        "died_at": utcnow(),
     }
-    statement = insert(tables.dead_letters).values(row)
-    news = {name: statement.excluded[name] for name in row if name != "command_id"}
-    news["died_at"] = statement.excluded.died_at
-    await session.execute(statement.on_conflict_do_update(index_elements=["command_id"], set_=news))
+    await insert_or_replace(session, tables.dead_letters, row)
 
 
 async def write_conflict(session: AsyncSession, tables: WorkerTables, delivery: Delivery) -> None:
@@ -124,4 +123,4 @@ async def drop_letter(session: AsyncSession, tables: WorkerTables, letter: Row[A
         update(letters).where(letters.c.command_id == letter.command_id).values(state="dropped")
     )
     ended = update(processed).where(processed.c.command_id == letter.command_id)
-    await session.execute(ended.values(ending=Ending.DROPPED, error=DROPPED, ended_at=func.now()))
+    await session.execute(ended.values(ending=Ending.DROPPED, error=DROPPED, ended_at=utcnow()))

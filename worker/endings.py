@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, select
-from sqlalchemy.dialects.postgresql import insert
 
 from producers.wire import Answer, Ending
+
+from .types import utcnow
+from .upserts import insert_or_nothing, insert_or_replace
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -42,16 +44,10 @@ async def insert_ending(
         "summary": summary,
         "error": answer.error,
     }
-    statement = insert(table).values(row)
-    if delivery.generation:
-        replayed = and_(table.c.ending.in_(_REPLAYABLE), table.c.generation < statement.excluded.generation)
-        news = {name: statement.excluded[name] for name in row if name != "command_id"}
-        news["ended_at"] = statement.excluded.ended_at
-        statement = statement.on_conflict_do_update(index_elements=["command_id"], set_=news, where=replayed)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=["command_id"])
-    inserted = await session.execute(statement.returning(table.c.command_id))
-    return inserted.first() is not None
+    if not delivery.generation:
+        return await insert_or_nothing(session, table, row)
+    replayed = and_(table.c.ending.in_(_REPLAYABLE), table.c.generation < delivery.generation)
+    return await insert_or_replace(session, table, {**row, "ended_at": utcnow()}, where=replayed)
 
 
 async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Delivery) -> Answer | None:

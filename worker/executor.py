@@ -196,5 +196,5 @@ class Execution:
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
         """Open a transaction of its own, never on the session that failed."""
         async with asyncio.timeout(self.options.commit_timeout), self.app.sessions.begin() as session:
-            await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+            await session.connection(execution_options=database.transaction_options(self.app.engine))
             yield session

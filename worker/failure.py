@@ -12,7 +12,7 @@ from sqlalchemy.exc import StatementError
 from producers.commands import UnreadableCommand
 from producers.errors import CommandRejected
 
-from .sqlstates import columns, condition, driver_error, sqlstate_of
+from .sqlstates import columns, condition, constraint, driver_error, sqlstate_of, told_of_statement
 
 
 class Cause(StrEnum):
@@ -93,7 +93,7 @@ def _summary(error: Exception, cause: Cause) -> tuple[str, str, str | None]:
             return error.code, str(type(error).__doc__).removesuffix("."), None
     if sqlstate := sqlstate_of(error):
         name, field = condition(sqlstate), columns(error)
-        about = ", ".join(filter(None, (field, getattr(driver_error(error), "constraint_name", None))))
+        about = ", ".join(filter(None, (field, constraint(error))))
         return name, name.replace("_", " ") + (f" ({about})" if about else ""), field
     if cause is Cause.AWAY:
         return "connection_lost", "the connection to the database failed", None
@@ -104,10 +104,8 @@ def _last_line(error: Exception, message: str) -> str:
     sqlstate, driver = sqlstate_of(error), driver_error(error)
     if sqlstate is None and not isinstance(error, StatementError):
         return "".join(traceback.format_exception_only(error))
-    # What a database says of a row, or SQLAlchemy of a parameter, holds its value; what it says in class 42
-    # is about the statement: which table is missing, say.
-    told = driver.args[0] if driver.args and (sqlstate or "").startswith("42") else message
-    return f"{type(driver).__name__}: {told}"
+    # What a database says of a row, or SQLAlchemy of a parameter, holds its value.
+    return f"{type(driver).__name__}: {told_of_statement(error) or message}"
 
 
 def _storable(text: str) -> str:

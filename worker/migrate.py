@@ -1,6 +1,7 @@
 """Bring the database up to date: the worker's own tables, and those of a domain that wants it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +9,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.schema import CreateSchema
 
+from .types import MARIADB
+
 # Any number will do that no other program takes: "crudwork" in ASCII.
 _ADVISORY_LOCK = 0x63727564776F726B
+_PATIENCE = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +51,19 @@ async def migrate(
 ) -> list[str]:
     """Bring the worker's own tables and those of `also` to their newest revision; return what was run.
 
-    One transaction: all of it or nothing. Two at once are harmless: the second waits, then finds nothing to
-    do. Alembic keeps its state in globals, so one process migrates one database at a time.
+    One transaction: all of it or nothing; but MariaDB commits each change of a table by itself. Two at once
+    are harmless: the second waits, then finds nothing to do. Alembic keeps its state in globals, so one
+    process migrates one database at a time.
     """
 
     def upgrade(connection: Connection) -> list[str]:
-        _lock(connection)
-        if schema is not None and not inspect(connection).has_schema(schema):
-            connection.execute(CreateSchema(schema))
-        ran = _pending(connection, [own(schema), *also])
-        for migrations in (own(schema), *also):
-            command.upgrade(migrations.config(connection), "heads")
-        return ran
+        with _turn(connection):
+            if schema is not None and not inspect(connection).has_schema(schema):
+                connection.execute(CreateSchema(schema))
+            ran = _pending(connection, [own(schema), *also])
+            for migrations in (own(schema), *also):
+                command.upgrade(migrations.config(connection), "heads")
+            return ran
 
     async with engine.begin() as connection:
         return await connection.run_sync(upgrade)
@@ -81,20 +86,35 @@ async def downgrade(
     """Take back all that `migrate` did, and the data with it; the schema and the version tables stay."""
 
     def take_back(connection: Connection) -> None:
-        _lock(connection)
-        for migrations in (*reversed(also), own(schema)):
-            command.downgrade(migrations.config(connection), "base")
+        with _turn(connection):
+            for migrations in (*reversed(also), own(schema)):
+                command.downgrade(migrations.config(connection), "base")
 
     async with engine.begin() as connection:
         await connection.run_sync(take_back)
 
 
-def _lock(connection: Connection) -> None:
-    """Wait for the turn of this transaction, without the limits that a worker's statements may have."""
+@contextmanager
+def _turn(connection: Connection) -> Iterator[None]:
+    """Wait for the turn of this transaction, without the limits that a worker's statements may have.
+
+    SQLite's BEGIN IMMEDIATE, which went before, is a lock of the whole file.
+    """
     if connection.dialect.name == "postgresql":
         for limit in ("lock_timeout", "statement_timeout"):
             connection.execute(text(f"SET LOCAL {limit} = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    if connection.dialect.name not in MARIADB:
+        yield
+        return
+    # A lock of the connection, since every change of a table is a COMMIT; of the server, hence the name.
+    name = func.concat("crud-worker.", func.md5(func.database()))
+    if not connection.scalar(select(func.get_lock(name, _PATIENCE))):
+        raise RuntimeError("another migration has been running for an hour")
+    try:
+        yield
+    finally:
+        connection.execute(select(func.release_lock(name)))
 
 
 def _pending(connection: Connection, wanted: Sequence[Migrations]) -> list[str]:

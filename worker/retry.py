@@ -29,7 +29,7 @@ _BY_CLASS = {
     **dict.fromkeys(("08", "28", "53"), Cause.AWAY),
     **dict.fromkeys(("22", "23", "54"), Cause.REFUSED),
 }
-_DRIVERS = {"asyncpg", "sqlalchemy"}
+_DRIVERS = {"aiosqlite", "asyncmy", "asyncpg", "sqlalchemy"}
 _BELOW_DRIVERS = sys.stdlib_module_names | {"uvloop"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from producers.settings import Settings
@@ -22,7 +22,8 @@ class WorkerOptions(Settings):
         validate_default=False,  # an App with an engine of its own needs none
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
         repr=False,
-        description="postgresql+asyncpg://user:password@host/name; postgres:// and sslmode are understood.",
+        description="postgresql+asyncpg://user:password@host/name (postgres:// and sslmode are understood), "
+        "sqlite+aiosqlite:///file or mariadb+asyncmy://user:password@host/name.",
     )
     db_schema: str | None = Field(
         default=None,
@@ -80,3 +81,10 @@ class WorkerOptions(Settings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged."
     )
+
+    @field_validator("db_schema")
+    @classmethod
+    def _has_schemas(cls, schema: str | None, info: ValidationInfo) -> str | None:
+        if schema is not None and info.data.get("database_url", "").startswith("sqlite"):
+            raise ValueError("SQLite has no schemas: leave it out")
+        return schema

@@ -1,4 +1,4 @@
-"""PostgreSQL's names for its error codes, and which columns an error is about."""
+"""The SQLSTATE of an error, its name as PostgreSQL has it, and what the error is about."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from asyncpg import exceptions
 from sqlalchemy.exc import EmulatedDBAPIException
+
+from .error_numbers import about, by_number, mariadb_number
 
 # asyncpg's classes are named after PostgreSQL's conditions, with these exceptions.
 _NAMES = {
@@ -72,16 +74,39 @@ def driver_error(error: BaseException | None) -> Any:
 
 def sqlstate_of(error: BaseException | None) -> str | None:
     """Find the SQLSTATE of an error of SQLAlchemy's or of the driver's."""
-    state = getattr(driver_error(error), "sqlstate", None)
+    driver = driver_error(error)
+    state = by_number(driver) or getattr(driver, "sqlstate", None)
     return state if isinstance(state, str) else None
 
 
 def columns(error: BaseException) -> str | None:
     """Name the columns that an error is about, without their values."""
     driver = driver_error(error)
+    if named := about(driver)[0]:
+        return named
     if column := getattr(driver, "column_name", None):
         return str(column)
     if sqlstate_of(error) not in _KEYS or not getattr(driver, "constraint_name", None):
         return None
     key = _KEY.match(getattr(driver, "detail", None) or "")
     return key.group(1).replace('"', "") if key else None
+
+
+def constraint(error: BaseException) -> str | None:
+    """Name the constraint that an error is about."""
+    driver = driver_error(error)
+    return about(driver)[1] or getattr(driver, "constraint_name", None)
+
+
+def told_of_statement(error: BaseException) -> str | None:
+    """Return what the database says of a statement that it does not understand: which table is missing, say.
+
+    What it says of a row holds its values; so does what MariaDB says of syntax, as its driver writes the
+    parameters into the statement.
+    """
+    driver, state = driver_error(error), sqlstate_of(error) or ""
+    if not state.startswith("42") or not driver.args:
+        return None
+    if mariadb_number(driver) is not None and state not in {"42P01", "42703"}:
+        return None
+    return str(driver.args[-1])

@@ -3,29 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import (
-    JSON,
-    CheckConstraint,
-    Column,
-    DateTime,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    Uuid,
-    func,
-)
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, Column, Index, Integer, MetaData, Table
+
+from .types import Time, binary, json, string, text, utcnow, uuid
 
 ENDINGS = ("applied", "rejected", "superseded", "expired", "cancelled", "dead", "dropped")
 DEAD_LETTER_STATES = ("rejected", "dead", "retrying", "resolved", "dropped")
-
-# None is SQL's NULL, never JSON's null: there is one way to say "nothing".
-_JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-_TIME = DateTime(timezone=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +43,15 @@ def _processed_commands(metadata: MetaData) -> Table:
     return Table(
         "processed_commands",
         metadata,
-        Column("command_id", Uuid(), primary_key=True),
-        Column("kind", Text(), nullable=False),
-        Column("fingerprint", String(64), nullable=False),
+        Column("command_id", uuid(), primary_key=True),
+        Column("kind", text(), nullable=False),
+        Column("fingerprint", string(64), nullable=False),
         Column("generation", Integer(), nullable=False, default=0, server_default="0"),
-        Column("ending", String(16), nullable=False),
-        Column("result", _JSON, nullable=True),
-        Column("summary", _JSON, nullable=True),  # in place of a result too large to keep
-        Column("error", _JSON, nullable=True),
-        Column("ended_at", _TIME, nullable=False, server_default=func.now(), index=True),
+        Column("ending", string(16), nullable=False),
+        Column("result", json(), nullable=True),
+        Column("summary", json(), nullable=True),  # in place of a result too large to keep
+        Column("error", json(), nullable=True),
+        Column("ended_at", Time(), nullable=False, server_default=utcnow(), index=True),
         CheckConstraint(_one_of("ending", ENDINGS), name="ending"),
     )
 
@@ -78,21 +61,21 @@ def _dead_letters(metadata: MetaData) -> Table:
     return Table(
         "dead_letters",
         metadata,
-        Column("command_id", Uuid(), primary_key=True),
-        Column("queue", Text(), nullable=False),
-        Column("kind", Text(), nullable=False),
-        Column("state", String(16), nullable=False),
-        Column("body", LargeBinary(), nullable=False),  # as it came: it may be no JSON at all
-        Column("error_class", Text(), nullable=False),
-        Column("sqlstate", String(5), nullable=True),
-        Column("code", Text(), nullable=False),
-        Column("field", Text(), nullable=True),
-        Column("message", Text(), nullable=False),
-        Column("traceback", Text(), nullable=False),
+        Column("command_id", uuid(), primary_key=True),
+        Column("queue", text(), nullable=False),
+        Column("kind", text(), nullable=False),
+        Column("state", string(16), nullable=False),
+        Column("body", binary(), nullable=False),  # as it came: it may be no JSON at all
+        Column("error_class", text(), nullable=False),
+        Column("sqlstate", string(5), nullable=True),
+        Column("code", text(), nullable=False),
+        Column("field", text(), nullable=True),
+        Column("message", text(), nullable=False),
+        Column("traceback", text(), nullable=False),
         Column("attempts", Integer(), nullable=False),
         Column("generation", Integer(), nullable=False, default=0, server_default="0"),
-        Column("accepted_at", _TIME, nullable=True),
-        Column("died_at", _TIME, nullable=False, server_default=func.now()),
+        Column("accepted_at", Time(), nullable=True),
+        Column("died_at", Time(), nullable=False, server_default=utcnow()),
         CheckConstraint(_one_of("state", DEAD_LETTER_STATES), name="state"),
         Index(None, "state", "died_at"),  # the listing: those that wait, the latest first
     )

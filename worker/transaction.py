@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producers.connection import cancellations
 
@@ -39,7 +39,7 @@ async def attempt(
     committed, drop = False, True  # a connection that is cancelled does not go back to the pool either
     try:
         async with _limit(deadline):
-            settings: dict[str, Any] = {"isolation_level": "READ COMMITTED", "postgresql_readonly": read_only}
+            settings = database.transaction_options(database.engine_of(sessions), read_only=read_only)
             connection = await session.connection(execution_options=settings)
             _keep_open(session)
             yield session

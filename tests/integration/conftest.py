@@ -4,19 +4,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from producers import Producer
 from producers.commands import CountUsers
 from tests import readme
 from tests.console import Console
+from tests.databases import engine_on
 
 Sessions = async_sessionmaker[AsyncSession]
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(database_url)
+    engine = engine_on(database_url)
     yield engine
     await engine.dispose()
 

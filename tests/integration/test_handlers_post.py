@@ -35,6 +35,9 @@ from worker.handlers.post import (
     upsert_post,
 )
 from worker.handlers.user import create_user
+from worker.sqlstates import sqlstate_of
+
+pytestmark = pytest.mark.databases
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ async def test_create_gives_the_view(session: AsyncSession, ada: UserView) -> No
 async def test_a_missing_author_is_left_to_the_foreign_key(session: AsyncSession) -> None:
     with pytest.raises(IntegrityError) as caught:
         await create_post(session, CreatePost(title="one", user_id=uuid4()))
-    assert getattr(caught.value.orig, "sqlstate", None) == "23503"
+    assert sqlstate_of(caught.value) == "23503"
 
 
 async def test_create_many_keeps_the_order_of_the_rows(session: AsyncSession, ada: UserView) -> None:

@@ -33,6 +33,9 @@ from worker.handlers.profile import (
     upsert_profile,
 )
 from worker.handlers.user import create_user
+from worker.sqlstates import columns, sqlstate_of
+
+pytestmark = pytest.mark.databases
 
 
 @pytest.fixture
@@ -54,8 +57,9 @@ async def test_create_gives_the_view(session: AsyncSession, ada: UserView) -> No
 
 async def test_a_user_has_one_profile_at_most(session: AsyncSession, ada: UserView) -> None:
     await create_profile(session, CreateProfile(user_id=ada.id))
-    with pytest.raises(IntegrityError, match="uq_profiles_user_id"):
+    with pytest.raises(IntegrityError) as caught:
         await create_profile(session, CreateProfile(user_id=ada.id))
+    assert (sqlstate_of(caught.value), columns(caught.value)) == ("23505", "user_id")
 
 
 async def test_create_many(session: AsyncSession, ada: UserView, bob: UserView) -> None:

@@ -9,6 +9,8 @@ import worker.handlers
 from producers.commands import Command, ExampleCommand
 from worker.handlers import HANDLERS, handle
 
+pytestmark = pytest.mark.databases
+
 COMMANDS: tuple[type[Command[Any]], ...] = get_args(ExampleCommand)
 MANY = {"create_many": "create", "list": "list", "count": "count"}
 

@@ -40,6 +40,9 @@ from worker.handlers.user import (
     upsert_user,
 )
 from worker.models import Like, Post, Profile, User
+from worker.sqlstates import columns, sqlstate_of
+
+pytestmark = pytest.mark.databases
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA"
 
@@ -96,8 +99,9 @@ async def test_create_with_a_profile_alone_leaves_posts_unset(session: AsyncSess
 
 async def test_create_leaves_a_taken_username_to_the_database(session: AsyncSession) -> None:
     await create_user(session, CreateUser(username="ada"))
-    with pytest.raises(IntegrityError, match="uq_users_username"):
+    with pytest.raises(IntegrityError) as caught:
         await create_user(session, CreateUser(username="ada"))
+    assert (sqlstate_of(caught.value), columns(caught.value)) == ("23505", "username")
 
 
 async def test_create_many_gives_one_view_for_each_row_in_order(session: AsyncSession) -> None:

@@ -12,6 +12,7 @@ from producers.__main__ import EXIT_CODES
 from producers.cli.caller import Caller
 from producers.settings import QueueSettings
 from tests import readme
+from tests.documents import with_tables
 from worker.settings import WorkerOptions
 from worker.tables import ENDINGS
 
@@ -31,11 +32,8 @@ def test_every_link_leads_somewhere(document: str) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    ("mark", "expected"), [("settings", readme.settings_table()), ("commands", readme.commands_table())]
-)
-def test_a_table_is_that_of_the_code(mark: str, expected: str) -> None:
-    assert readme.shown(mark) == expected, f"\nbetween the marks has to stand:\n\n{expected}\n"
+def test_the_tables_are_those_of_the_code() -> None:
+    assert with_tables(readme.TEXT) == readme.TEXT, "run `make docs`"
 
 
 def test_every_variable_named_is_a_setting() -> None:

@@ -42,6 +42,10 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("postgres:///shop?host=/run/postgresql", "postgresql+asyncpg:///shop?host=/run/postgresql"),
         ("postgres://ada:p%40ss%2Fw%3Ard@db/shop", "postgresql+asyncpg://ada:p%40ss%2Fw%3Ard@db/shop"),
         ("postgres://u@/shop?host=one:1&host=two:2", "postgresql+asyncpg://u@/shop?host=one:1&host=two:2"),
+        ("sqlite:///shop.db", "sqlite+aiosqlite:///shop.db"),
+        ("sqlite+aiosqlite:////var/lib/shop.db", "sqlite+aiosqlite:////var/lib/shop.db"),
+        ("mysql://ada:p%40ss@db:3307/shop", "mariadb+asyncmy://ada:p%40ss@db:3307/shop"),
+        ("mariadb://ada@/shop?unix_socket=/run/db", "mariadb+asyncmy://ada@/shop?unix_socket=/run/db"),
     ],
 )
 def test_urls_are_understood_as_people_write_them(
@@ -59,7 +63,16 @@ def test_urls_are_understood_as_people_write_them(
         ("db.example:5433/hunter2", "must look like"),
         (URL.replace("5433", "hunter2"), "must look like"),
         (URL.replace("5433", "99999"), "must have a port between 1 and 65535"),
-        (URL.replace("postgresql+asyncpg", "mysql"), "must start with .* not mysql://"),
+        (URL.replace("postgresql+asyncpg", "oracle"), "must start with .* not oracle://"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("sqlite:///file:hunter2?mode=memory&uri=true", "must name a file"),
+        ("sqlite://hunter2/shop.db", "must have three slashes"),
+        ("sqlite:///shop.db?timeout=hunter2", "has timeout after its question mark, which aiosqlite"),
+        (
+            "mysql://ada:hunter2@db/shop?init_command=x",
+            "has init_command after its question mark, which asyncmy",
+        ),
         (
             URL.replace("postgresql+asyncpg", "postgresql+psycopg"),
             r"must start with .* not postgresql\+psycopg://",
@@ -97,6 +110,25 @@ def test_a_broken_url_names_the_variable_and_never_the_password(
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidSettings, match=f"^{variable}: "):
+        WorkerOptions.load()
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"), [("sqlite:///shop.db", "aiosqlite"), ("mysql://db/shop", "asyncmy")]
+)
+def test_a_driver_that_is_missing_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, url: str, driver: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setattr("worker.database_url.find_spec", lambda _name: None)
+    with pytest.raises(InvalidSettings, match=rf"^DATABASE_URL: needs {driver}: pip install 'crud-worker\["):
+        WorkerOptions.load()
+
+
+def test_sqlite_has_no_schemas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///shop.db")
+    monkeypatch.setenv("WORKER_SCHEMA", "jobs")
+    with pytest.raises(InvalidSettings, match=r"^WORKER_SCHEMA: SQLite has no schemas"):
         WorkerOptions.load()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -13,9 +14,11 @@ from sqlalchemy import func, select
 from producers.wire import Keys
 
 from ..app import App
+from ..database import transaction_options
 from ..dead_letters import count_letters
 from ..health import checks, workers
 from ..migrate import migrate as run_migrations
+from ..types import utcnow
 from .group import load_app, opened, settle
 
 
@@ -97,10 +100,10 @@ async def _state(app: App) -> dict[str, Any]:
         delayed = await redis.zcount(name, f"({now}", "+inf")
         at_work = await workers(redis, Keys(name))
         table = app.tables.processed_commands
-        recent = select(table.c.ending, func.count()).where(
-            table.c.ended_at > func.now() - func.make_interval(0, 0, 0, 0, 1)
-        )
         async with app.sessions() as session:
+            await session.connection(execution_options=transaction_options(app.engine, read_only=True))
+            hour_ago = (await session.execute(select(utcnow()))).scalar_one() - timedelta(hours=1)
+            recent = select(table.c.ending, func.count()).where(table.c.ended_at > hour_ago)
             endings = (await session.execute(recent.group_by(table.c.ending))).all()
             letters = await count_letters(session, app.tables)
     oldest_s = max(0.0, (now - oldest[0][1]) / 1000) if oldest else 0.0

@@ -15,6 +15,11 @@ Python <= 3.13. Elsewhere install redis-server or valkey-server (7.0 or newer) f
 (The tests also take one that is running, from REDIS_URL.)"""
 
 
+_MARIADB_MISSING = """\
+No MariaDB to start: apt-get install mariadb-server (or your system's package of that name) brings one.
+(The tests also take one that is running, from MARIADB_URL.)"""
+
+
 class ServerError(RuntimeError):
     """A private server could not be started."""
 
@@ -52,6 +57,17 @@ def redis_program() -> str:
     if installed is None:
         raise ServerError(_REDIS_MISSING)
     return installed
+
+
+def mariadb_programs() -> tuple[str, str]:
+    """Find mariadbd and mariadb-install-db."""
+    # Debian keeps servers where only root has its PATH.
+    where = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+    server = shutil.which("mariadbd", path=where)
+    install = shutil.which("mariadb-install-db", path=where)
+    if server is None or install is None:
+        raise ServerError(_MARIADB_MISSING)
+    return server, install
 
 
 def _package(name: str) -> Path | None:

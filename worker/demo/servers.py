@@ -1,4 +1,4 @@
-"""A private PostgreSQL and a private Redis, for the demo and the tests: no docker, nothing installed."""
+"""A private PostgreSQL and a private Redis for the demo and the tests, and for these a private MariaDB."""
 
 import os
 import secrets
@@ -10,9 +10,9 @@ from typing import ClassVar
 from .guard import Guard, Owner
 from .loopback import HOST
 from .private_server import PrivateServer
-from .programs import ServerError, copied, postgres_programs, redis_program
+from .programs import ServerError, copied, mariadb_programs, postgres_programs, redis_program
 
-__all__ = ["PostgresServer", "RedisServer", "ServerError"]
+__all__ = ["MariaDBServer", "PostgresServer", "RedisServer", "ServerError"]
 
 _INITDB = (
     "--username=postgres",
@@ -88,6 +88,70 @@ class PostgresServer(PrivateServer):
     @property
     def _data(self) -> Path:
         return self.folder / "data"
+
+
+class MariaDBServer(PrivateServer):
+    """MariaDB, where it is installed, on a socket in its own folder; it does not wait for the disk."""
+
+    graceful: ClassVar[signal.Signals] = signal.SIGTERM
+    immediate: ClassVar[signal.Signals] = signal.SIGKILL
+
+    def __init__(self) -> None:
+        # It refuses to run as root, as PostgreSQL does.
+        super().__init__(owner=Owner.named("nobody") if os.geteuid() == 0 else None)
+        self.programs = mariadb_programs()
+
+    @property
+    def url(self) -> str:
+        """Its DATABASE_URL, but for the name of a database."""
+        return f"mariadb+asyncmy://root@localhost/?unix_socket={self._socket}"
+
+    def _prepare(self) -> None:
+        command = [
+            *(
+                self.programs[1],
+                "--no-defaults",
+                f"--datadir={self._data}",
+                "--skip-test-db",
+                "--skip-name-resolve",
+            ),
+            "--auth-root-authentication-method=normal",  # its folder lets nobody else in
+        ]
+        if not Guard(command, folder=self.folder, stop_signal=self.immediate, owner=self.owner).wait():
+            raise ServerError(f"mariadb-install-db failed:\n{self.log}")
+
+    def _command(self) -> list[str]:
+        settings = {
+            "datadir": str(self._data),
+            "socket": str(self._socket),
+            "pid-file": str(self.folder / "mariadbd.pid"),
+            "tmpdir": str(self.folder),
+            "innodb-flush-log-at-trx-commit": "0",
+            "innodb-doublewrite": "0",
+            "innodb-file-per-table": "0",
+            "innodb-buffer-pool-size": "64M",
+            "innodb-log-file-size": "32M",
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        return [self.programs[0], "--no-defaults", "--skip-networking", *options]
+
+    def _ready(self) -> bool:
+        """Whether it greets whoever connects."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(str(self._socket))
+                return bool(connection.recv(5))
+        except OSError:
+            return False
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def _socket(self) -> Path:
+        return self.folder / "socket"
 
 
 class RedisServer(PrivateServer):

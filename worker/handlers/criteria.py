@@ -16,8 +16,6 @@ from sqlalchemy.types import TypeEngine
 from producers.commands.conditions import Compare, Condition, Has, Junction, Not
 from producers.commands.schema import Path
 
-from .dialects import by_code_point
-
 Entity = Any
 """A model or an alias of one: columns and relations are its attributes."""
 
@@ -35,26 +33,26 @@ _OPERATORS: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] 
     "in": lambda column, values: column.in_(values),
     "not in": lambda column, values: column.not_in(values),
 }
-_BY_ORDER = {"<", "<=", ">", ">="}
+_OF_VALUES = {"==", "!=", "<", "<=", ">", ">="}
 
 
 def criterion(
-    condition: Condition, entity: Entity, dialect: str, joined: Mapping[Path, Entity] | None = None
+    condition: Condition, entity: Entity, joined: Mapping[Path, Entity] | None = None
 ) -> ColumnElement[bool]:
     """Write a condition on the rows of an entity, or of those that are `joined` to it, by their paths."""
     joined = joined or {(): entity}
     match condition:
         case Junction(word=word, conditions=conditions):
-            parts = [criterion(part, entity, dialect, joined) for part in conditions]
+            parts = [criterion(part, entity, joined) for part in conditions]
             return and_(*parts) if word == "and" else or_(*parts)
         case Not(condition=negated):
-            return not_(criterion(negated, entity, dialect, joined))
+            return not_(criterion(negated, entity, joined))
         case Has(path=path, where=where):
-            return _exists(entity, path, where, dialect)
+            return _exists(entity, path, where)
         case Compare(path=(*crossed, name)) if tuple(crossed) in joined:
-            return _compared(getattr(joined[tuple(crossed)], name), condition, dialect)
+            return _compared(getattr(joined[tuple(crossed)], name), condition)
         case Compare(path=(*crossed, name), operator=operator, value=value):
-            return _exists(entity, tuple(crossed), Compare((name,), operator, value), dialect)
+            return _exists(entity, tuple(crossed), Compare((name,), operator, value))
     raise TypeError(f"{type(condition).__name__} is no condition")
 
 
@@ -63,27 +61,27 @@ def bound(column: ColumnElement[Any], value: Any) -> ColumnElement[Any]:
     return literal(value, _type(column))
 
 
-def _exists(entity: Entity, path: Path, where: Condition | None, dialect: str) -> ColumnElement[bool]:
+def _exists(entity: Entity, path: Path, where: Condition | None) -> ColumnElement[bool]:
     relation = getattr(entity, path[0])
     target = aliased(relation.property.mapper.class_)
     within: ColumnElement[bool] | None = None
     if len(path) > 1:
-        within = _exists(target, path[1:], where, dialect)
+        within = _exists(target, path[1:], where)
     elif where is not None:
-        within = criterion(where, target, dialect)
+        within = criterion(where, target)
     rows = relation.of_type(target)
     return cast("ColumnElement[bool]", rows.any(within) if relation.property.uselist else rows.has(within))
 
 
-def _compared(column: ColumnElement[Any], condition: Compare, dialect: str) -> ColumnElement[bool]:
+def _compared(column: ColumnElement[Any], condition: Compare) -> ColumnElement[bool]:
     operator, value = condition.operator, condition.value
     if value is None:
         return column.is_(None) if operator == "==" else column.is_not(None)
     if isinstance(value, tuple):
         return _OPERATORS[operator](column, _bound_all(column, value))
-    if operator in {"==", "!=", *_BY_ORDER}:
+    if operator in _OF_VALUES:
         value = bound(column, value)
-    return _OPERATORS[operator](by_code_point(column, dialect) if operator in _BY_ORDER else column, value)
+    return _OPERATORS[operator](column, value)
 
 
 def _bound_all(column: ColumnElement[Any], values: Sequence[Any]) -> BindParameter[Any]:

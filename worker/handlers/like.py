@@ -24,7 +24,7 @@ from producers.commands import (
 from producers.errors import CommandRejected
 
 from ..models import Like, Post
-from .dialects import insert_or_nothing
+from ..upserts import insert_or_nothing
 from .verbs import Verbs
 
 likes = Verbs(Like, LikeView)
@@ -45,7 +45,7 @@ async def create_likes(session: AsyncSession, command: CreateLikes) -> list[Like
 async def upsert_like(session: AsyncSession, command: UpsertLike) -> LikeView:
     """Insert a like that may be there."""
     await refuse_own_post(session, [command])
-    await session.execute(insert_or_nothing(likes.table, likes.values(command)))
+    await insert_or_nothing(session, likes.table, likes.values(command))
     return LikeView(user_id=command.user_id, post_id=command.post_id)
 
 

@@ -16,7 +16,7 @@ from producers.commands.query import Filtering, Listing, Ordering
 
 from ..models import Base
 from .criteria import bound, criterion
-from .dialects import by_code_point, sort_key
+from .dialects import sort_key
 from .joins import Joins
 
 
@@ -97,7 +97,7 @@ class Selects:
         deeper = self._behind(keys[1:], values[1:])
         if value is None:
             return and_(key.column.is_(None), deeper)
-        column, at = by_code_point(key.column, self._dialect), bound(key.column, value)
+        column, at = key.column, bound(key.column, value)
         beyond = column < at if key.down else column > at
         if not key.nullable:
             from_here = column <= at if key.down else column >= at
@@ -107,7 +107,7 @@ class Selects:
     def _where(self, statement: Select[Any], command: Filtering, joins: Joins) -> Select[Any]:
         if command.where is None:
             return statement
-        return statement.where(criterion(command.where, self._model, self._dialect, joins.entities))
+        return statement.where(criterion(command.where, self._model, joins.entities))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """The CRUD verbs, written once over a model and its view.
 
-Each is one statement, and goes by columns, past the session's memory of objects.
+Each is one statement (on MariaDB one or two), and goes by columns, past the session's memory of objects.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, insert, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, delete, insert, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import Payload, View
@@ -16,7 +16,8 @@ from producers.errors import CommandRejected, NotFound
 
 from ..models import Base
 from ..models.base import Timestamped, Versioned
-from .dialects import insert_or_update
+from ..types import utcnow
+from .dialects import update_returning, upsert
 from .reads import Reads
 
 V = TypeVar("V", bound=View)
@@ -44,7 +45,7 @@ class Verbs(Reads[V]):
         if issubclass(model, Versioned):
             self._touched["version"] = self.table.c.version + 1
         if issubclass(model, Timestamped):
-            self._touched["updated_at"] = func.now()
+            self._touched["updated_at"] = utcnow()
 
     def values(self, payload: Payload) -> dict[str, Any]:
         """Name a new row's values by column.
@@ -83,7 +84,7 @@ class Verbs(Reads[V]):
         """Write what was set. The database reads and raises the version itself, so none is lost."""
         changes = {**command.changes, **self._touched}
         statement = update(self.table).where(*self._named_by(command)).values(changes)
-        row = (await session.execute(statement.returning(*self._shown))).one_or_none()
+        row = await update_returning(session, statement, self._shown)
         if row is None and command.must_exist:
             raise NotFound(f"no {self._entity} has this {command.address}", field=command.address)
         return None if row is None else self.shape.of_row(row)
@@ -92,10 +93,16 @@ class Verbs(Reads[V]):
         """Insert a row, or write what was set to the one that has the same value of `by`."""
         key = command.unique[0]
         row = {key: getattr(command, key), **command.values(without=("by",))}
-        statement = insert_or_update(
-            self.table, row, by=command.by, changes=command.changes, touched=self._touched
+        found = await upsert(
+            session,
+            self.table,
+            row,
+            by=command.by,
+            changes=command.changes,
+            touched=self._touched,
+            returning=self._shown,
         )
-        return self.shape.of_row((await session.execute(statement.returning(*self._shown))).one())
+        return self.shape.of_row(found)
 
     async def delete(self, session: AsyncSession, command: Payload) -> bool:
         """Delete the row, and what belongs to it by the database's cascade; say whether there was one."""

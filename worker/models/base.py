@@ -1,9 +1,12 @@
 """What the example's tables have in common: one MetaData, times and a version."""
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, func
+from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from ..types import Time, utcnow, uuid
 
 
 class Base(DeclarativeBase):
@@ -20,7 +23,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012 (SQLAlchemy's own declaration)
+    type_annotation_map = {datetime: Time(), UUID: uuid()}  # noqa: RUF012 (SQLAlchemy's own declaration)
     # An UPDATE brings back what the database computed (updated_at). Left to be read later, it would be
     # read by an attribute access, which cannot await.
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 (as above)
@@ -29,8 +32,8 @@ class Base(DeclarativeBase):
 class Timestamped:
     """When a row was made and last changed, by the database's clock: aware, UTC."""
 
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=1)
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now(), sort_order=1)
+    created_at: Mapped[datetime] = mapped_column(server_default=utcnow(), sort_order=1)
+    updated_at: Mapped[datetime] = mapped_column(server_default=utcnow(), onupdate=utcnow(), sort_order=1)
 
 
 class Versioned:

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from ..types import string, text
 from .base import Base, Timestamped, Versioned
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ class Post(Timestamped, Versioned, Base):
     __table_args__ = (CheckConstraint("length(title) >= 1", name="title"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)  # chosen by the producer
-    title: Mapped[str] = mapped_column(String(200))
-    content: Mapped[str] = mapped_column(Text, default="", server_default="")
+    title: Mapped[str] = mapped_column(string(200))
+    content: Mapped[str] = mapped_column(text(), default="", server_default="")
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
 
     author: Mapped["User"] = relationship(back_populates="posts", lazy="raise")

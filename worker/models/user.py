@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, String, true
+from sqlalchemy import CheckConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from ..types import string
 from .base import Base, Timestamped, Versioned
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ class User(Timestamped, Versioned, Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)  # chosen by the producer
-    username: Mapped[str | None] = mapped_column(String(50), unique=True)
-    email: Mapped[str | None] = mapped_column(String(255), unique=True)
-    name: Mapped[str | None] = mapped_column(String(255))
+    username: Mapped[str | None] = mapped_column(string(50), unique=True)
+    email: Mapped[str | None] = mapped_column(string(255), unique=True)
+    name: Mapped[str | None] = mapped_column(string(255))
     age: Mapped[int | None]
-    hashed_password: Mapped[str | None] = mapped_column(String(255))
+    hashed_password: Mapped[str | None] = mapped_column(string(255))
     is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
 
     # None of these can live without its user. The session deletes what it has loaded, the database the rest.

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import context, op
-from sqlalchemy.dialects.postgresql import JSONB
+
+# Alembic runs this file by its path, outside any package: a relative import has nothing to start from.
+from worker.types import Time, binary, json, string, text, utcnow, uuid
 
 revision: str = "0001"
 down_revision: str | None = None
@@ -15,19 +17,17 @@ depends_on: str | Sequence[str] | None = None
 def upgrade() -> None:
     """Apply."""
     schema: str | None = context.config.attributes["schema"]
-    json = sa.JSON().with_variant(JSONB(), "postgresql")
-    time = sa.DateTime(timezone=True)
     op.create_table(
         "processed_commands",
-        sa.Column("command_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("command_id", uuid(), nullable=False),
+        sa.Column("kind", text(), nullable=False),
+        sa.Column("fingerprint", string(64), nullable=False),
         sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("ending", sa.String(16), nullable=False),
-        sa.Column("result", json, nullable=True),
-        sa.Column("summary", json, nullable=True),
-        sa.Column("error", json, nullable=True),
-        sa.Column("ended_at", time, server_default=sa.func.now(), nullable=False),
+        sa.Column("ending", string(16), nullable=False),
+        sa.Column("result", json(), nullable=True),
+        sa.Column("summary", json(), nullable=True),
+        sa.Column("error", json(), nullable=True),
+        sa.Column("ended_at", Time(), server_default=utcnow(), nullable=False),
         sa.CheckConstraint(
             "ending IN ('applied', 'rejected', 'superseded', 'expired', 'cancelled', 'dead', 'dropped')",
             name=op.f("ck_processed_commands_ending"),
@@ -38,21 +38,21 @@ def upgrade() -> None:
     op.create_index(op.f("ix_processed_commands_ended_at"), "processed_commands", ["ended_at"], schema=schema)
     op.create_table(
         "dead_letters",
-        sa.Column("command_id", sa.Uuid(), nullable=False),
-        sa.Column("queue", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("error_class", sa.Text(), nullable=False),
-        sa.Column("sqlstate", sa.String(5), nullable=True),
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("field", sa.Text(), nullable=True),
-        sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("traceback", sa.Text(), nullable=False),
+        sa.Column("command_id", uuid(), nullable=False),
+        sa.Column("queue", text(), nullable=False),
+        sa.Column("kind", text(), nullable=False),
+        sa.Column("state", string(16), nullable=False),
+        sa.Column("body", binary(), nullable=False),
+        sa.Column("error_class", text(), nullable=False),
+        sa.Column("sqlstate", string(5), nullable=True),
+        sa.Column("code", text(), nullable=False),
+        sa.Column("field", text(), nullable=True),
+        sa.Column("message", text(), nullable=False),
+        sa.Column("traceback", text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("accepted_at", time, nullable=True),
-        sa.Column("died_at", time, server_default=sa.func.now(), nullable=False),
+        sa.Column("accepted_at", Time(), nullable=True),
+        sa.Column("died_at", Time(), server_default=utcnow(), nullable=False),
         sa.CheckConstraint(
             "state IN ('rejected', 'dead', 'retrying', 'resolved', 'dropped')",
             name=op.f("ck_dead_letters_state"),

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
+# Alembic runs this file by its path, outside any package: a relative import has nothing to start from.
+from worker.types import Time, string, text, utcnow, uuid
+
 revision: str = "0001"
 down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
@@ -15,15 +18,15 @@ def upgrade() -> None:
     """Apply."""
     op.create_table(
         "users",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("username", sa.String(50), nullable=True),
-        sa.Column("email", sa.String(255), nullable=True),
-        sa.Column("name", sa.String(255), nullable=True),
+        sa.Column("id", uuid(), nullable=False),
+        sa.Column("username", string(50), nullable=True),
+        sa.Column("email", string(255), nullable=True),
+        sa.Column("name", string(255), nullable=True),
         sa.Column("age", sa.Integer(), nullable=True),
-        sa.Column("hashed_password", sa.String(255), nullable=True),
+        sa.Column("hashed_password", string(255), nullable=True),
         sa.Column("is_active", sa.Boolean(), server_default=sa.true(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("created_at", Time(), server_default=utcnow(), nullable=False),
+        sa.Column("updated_at", Time(), server_default=utcnow(), nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.CheckConstraint(
             "username IS NOT NULL OR email IS NOT NULL OR name IS NOT NULL", name=op.f("ck_users_named")
@@ -36,12 +39,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "posts",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("title", sa.String(200), nullable=False),
-        sa.Column("content", sa.Text(), server_default="", nullable=False),
-        sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("id", uuid(), nullable=False),
+        sa.Column("title", string(200), nullable=False),
+        sa.Column("content", text(), server_default="", nullable=False),
+        sa.Column("user_id", uuid(), nullable=False),
+        sa.Column("created_at", Time(), server_default=utcnow(), nullable=False),
+        sa.Column("updated_at", Time(), server_default=utcnow(), nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.CheckConstraint("length(title) >= 1", name=op.f("ck_posts_title")),
         sa.ForeignKeyConstraint(
@@ -52,9 +55,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_posts_user_id"), "posts", ["user_id"])
     op.create_table(
         "profiles",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("bio", sa.Text(), nullable=True),
-        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("id", uuid(), nullable=False),
+        sa.Column("bio", text(), nullable=True),
+        sa.Column("user_id", uuid(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_profiles_user_id_users"), ondelete="CASCADE"
         ),
@@ -63,8 +66,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "likes",
-        sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("post_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", uuid(), nullable=False),
+        sa.Column("post_id", uuid(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_likes_user_id_users"), ondelete="CASCADE"
         ),

@@ -1,0 +1,74 @@
+"""SQLite as the worker needs it: what a connection is told, how a transaction begins, and how to stop one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, ExceptionContext
+
+_SETTINGS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # with NORMAL a crash of the machine could take back what was committed
+    "foreign_keys = ON",
+    "case_sensitive_like = ON",
+)
+
+
+def prepare(engine: Engine, *, patience: float) -> None:
+    """Set up each connection, and say BEGIN ourselves; whoever finds the file locked waits `patience` s."""
+
+    def connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # Python's driver would begin where and how it likes
+        cursor = connection.cursor()
+        for setting in (f"busy_timeout = {round(patience * 1000)}", *_SETTINGS):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    if event.contains(engine, "begin", _begin):
+        return
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _leave_what_was_rolled_back)
+    event.listen(engine.pool, "invalidate", _stop)
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock at once: taken later, it could be refused without waiting."""
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    read_only = bool(options.get("read_only"))
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _leave_what_was_rolled_back(context: ExceptionContext) -> None:
+    """Give a connection up when an error has ended its transaction: what followed would commit by itself."""
+    connection = context.connection
+    if connection is None or (context.statement or "").startswith(("BEGIN", "PRAGMA")):
+        return
+    driver = driver_of(connection.connection.dbapi_connection)
+    if driver is not None and not driver.in_transaction:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
+
+
+def _stop(connection: Any, _record: object, _error: object) -> None:
+    interrupt(connection)
+
+
+def interrupt(connection: Any) -> None:
+    """End the statement that is under way: its thread would finish it, and hold its locks, all the same."""
+    driver = driver_of(connection)
+    if driver is not None:
+        with suppress(Exception):
+            driver.interrupt()
+
+
+def driver_of(connection: Any) -> Any:
+    """Find sqlite3's connection below the adapters; None where it is closed."""
+    return getattr(getattr(connection, "driver_connection", None), "_connection", None)
