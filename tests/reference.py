@@ -1,7 +1,7 @@
 """What a query means, in plain Python over rows in memory: the reference for what the database answers."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cmp_to_key
 from typing import Any
 
@@ -14,9 +14,14 @@ Joined = dict[tuple[str, ...], Record | None]
 """The row and those that are joined to it, by their paths."""
 
 
-def listed(records: Sequence[Record], command: Listing) -> list[Record]:
-    """The rows of a list: whole ones, or the chosen fields; in order, with offset and limit."""
-    combined = list(_combined(records, command))
+def listed(
+    records: Sequence[Record], command: Listing, behind: Mapping[tuple[str, ...], Sequence[Record]]
+) -> list[Record]:
+    """The rows of a list: whole ones, or the chosen fields; in order, with offset and limit.
+
+    `behind` has all rows of the entities that relations lead to, for a full join.
+    """
+    combined = list(_combined(records, command, behind))
     if command.where is not None:
         combined = [joined for joined in combined if holds(command.where, joined)]
 
@@ -55,7 +60,9 @@ def holds(condition: Condition, joined: Joined) -> bool | None:
     raise TypeError(condition)
 
 
-def _combined(records: Sequence[Record], command: Listing) -> Iterator[Joined]:
+def _combined(
+    records: Sequence[Record], command: Listing, behind: Mapping[tuple[str, ...], Sequence[Record]]
+) -> Iterator[Joined]:
     """Each row with what the chosen fields join to it."""
     rows: list[Joined] = [{(): record} for record in records]
     for path in command.joined:
@@ -65,6 +72,13 @@ def _combined(records: Sequence[Record], command: Listing) -> Iterator[Joined]:
             if partners or command.join != "inner":
                 paired: Sequence[Record | None] = partners or [None]
                 grown += [{**joined, path: partner} for partner in paired]
+        if command.join == "full":
+            nothing: Joined = dict.fromkeys(grown[0])
+            grown += [
+                {**nothing, path: partner}
+                for partner in behind[path]
+                if not any(joined[path] is partner for joined in grown)
+            ]
         rows = grown
     yield from rows
 

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import CommandRejected, F, MultipleFound, NotFound
@@ -39,6 +39,9 @@ from worker.handlers.user import (
     one_user,
     update_users_where,
 )
+from worker.models import User
+
+pytestmark = pytest.mark.databases
 
 ADA, BOB, CAT = UUID(int=1), UUID(int=2), UUID(int=3)
 FIRST, SECOND, THIRD = UUID(int=11), UUID(int=12), UUID(int=13)
@@ -203,10 +206,7 @@ async def test_too_many_rows_are_left_as_they_are(session: AsyncSession) -> None
 async def test_a_write_takes_more_rows_than_a_statement_has_values(
     session: AsyncSession,
 ) -> None:
-    for number in range(1, 2502):
-        await session.execute(
-            text("INSERT INTO users (id, name, version) VALUES (:id, 'x', 1)"), {"id": UUID(int=number)}
-        )
+    await session.execute(insert(User), [{"id": UUID(int=number), "name": "x"} for number in range(1, 2502)])
     assert await update_users_where(session, UpdateUsersWhere(where=F.name == "x", age=3, limit=2501)) == 2501
     assert await count_users(session, CountUsers(where=F.age == 3)) == 2501
     assert await delete_users_where(session, DeleteUsersWhere(where=F.age == 3, limit=5000)) == 2501

@@ -23,6 +23,8 @@ from worker.handlers.post import list_posts
 from worker.handlers.user import count_users, list_users
 from worker.models import Like, Post, Profile, User
 
+pytestmark = pytest.mark.databases
+
 TEXTS = [
     "",
     "a",
@@ -143,7 +145,7 @@ def listings(draw: st.DrawFn, command: type[Listing], entity: str) -> Listing:
             pool += [(crossing, column) for column in _COLUMNS[_RELATIONS[entity][crossing]]]
         chosen = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique=True))
         options |= {"fields": [".".join(path) for path in chosen], "distinct": draw(st.booleans())}
-        options["join"] = draw(st.sampled_from(["inner", "left"]))
+        options["join"] = draw(st.sampled_from(["inner", "left", "full"]))
         sortable = chosen
     order = draw(st.lists(st.sampled_from(sortable), max_size=3, unique=True))
     options["order_by"] = [draw(st.sampled_from(["", "-"])) + ".".join(path) for path in order]
@@ -213,7 +215,7 @@ def related(
         row["user"] = by_user[row["user_id"]]
     for like in likes:
         like["user"], like["post"] = by_user[like["user_id"]], by_post[like["post_id"]]
-    return {"user": users, "post": posts, "like": likes}
+    return {"user": users, "post": posts, "profile": profiles, "like": likes}
 
 
 @pytest.fixture
@@ -232,6 +234,11 @@ of_each_entity = pytest.mark.parametrize(
 many_at_random = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+
+def behind(records: dict[str, list[Record]], entity: str) -> dict[tuple[str, ...], list[Record]]:
+    """All rows that the relations of an entity could lead to."""
+    return {(name,): records[target] for name, target in _RELATIONS[entity].items()}
 
 
 def rows_of(listing: Listing, items: Iterable[Any]) -> list[Record]:
@@ -256,7 +263,9 @@ async def test_a_random_list_is_what_python_finds(
 ) -> None:
     listing = data.draw(listings(command, entity))
     page = await handler(session, listing)
-    assert rows_of(listing, page.items) == rows_of(listing, listed(records[entity], listing))
+    assert rows_of(listing, page.items) == rows_of(
+        listing, listed(records[entity], listing, behind(records, entity))
+    )
 
 
 @of_each_entity
@@ -282,7 +291,9 @@ async def test_page_after_page_by_cursor_is_the_whole_list(
         assert len(page.items) == listing.limit
         page = await handler(session, listing.model_copy(update={"cursor": page.next_cursor}))
     whole = listing.model_copy(update={"limit": 1000})
-    assert rows_of(listing, found) == rows_of(listing, listed(records[entity], whole))
+    assert rows_of(listing, found) == rows_of(
+        listing, listed(records[entity], whole, behind(records, entity))
+    )
     assert pages == max(1, -(-len(found) // listing.limit))
 
 

@@ -1,7 +1,6 @@
 """A page deep in a large table reads no more rows than the first: by PostgreSQL's own account."""
 
 import json
-import os
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +14,9 @@ from worker.handlers.selects import Selects
 from worker.handlers.user import users
 from worker.models import User
 
-ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
-DEEP = ROWS * 9 // 10
+ROWS = 1_000_000
+DEEP = 900_000
+ORDERS = [(), ("-id",), ("username",), ("-username",)]
 
 _FILL = """
     INSERT INTO users (id, name, username, age)
@@ -27,17 +27,16 @@ _FILL = """
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("order_by", [(), ("-id",), ("username",), ("-username",)], ids=str)
-async def test_a_deep_page_reads_as_many_rows_as_the_first(
-    session: AsyncSession, order_by: tuple[str, ...]
-) -> None:
+async def test_a_deep_page_reads_as_many_rows_as_the_first(session: AsyncSession) -> None:
     await session.execute(text(_FILL), {"rows": ROWS})
     await session.execute(text("ANALYZE users"))
-    first = ListUsers(order_by=order_by, limit=100)
-    number = ROWS - DEEP if order_by and order_by[0].startswith("-") else DEEP
-    place: list[Any] = [f"user-{number:08}"] * bool(order_by and "username" in order_by[0])
-    deep = first.model_copy(update={"cursor": first.cursor_behind([*place, UUID(int=number)])})
-    assert await _rows_read(session, first) == await _rows_read(session, deep) <= 105
+    for order_by in ORDERS:
+        first = ListUsers(order_by=order_by, limit=100)
+        number = ROWS - DEEP if "".join(order_by).startswith("-") else DEEP
+        by_name = ["username"] if "username" in "".join(order_by) else []
+        values: list[Any] = [*(f"user-{number:08}" for _ in by_name), UUID(int=number)]
+        deep = first.model_copy(update={"cursor": first.cursor_behind(values)})
+        assert await _rows_read(session, first) == await _rows_read(session, deep) <= 105, order_by
 
 
 async def _rows_read(session: AsyncSession, command: ListUsers) -> int:

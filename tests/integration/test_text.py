@@ -13,6 +13,8 @@ from producers.commands import CreatePost, CreateUser, GetPost, ListPosts
 from worker.handlers.post import create_post, get_post, list_posts
 from worker.handlers.user import create_user
 
+pytestmark = pytest.mark.databases
+
 ANY = st.text(st.characters(), max_size=200)  # surrogates and NUL among them
 
 odd = [

@@ -4,6 +4,7 @@ import ast
 import inspect
 from pathlib import Path
 
+import pytest
 from sqlalchemy.sql.elements import TextClause
 
 import worker.handlers.user
@@ -22,6 +23,8 @@ from tests.vocabulary.conftest import Run
 from worker.database import create_engine
 from worker.handlers.user import count_users
 from worker.settings import WorkerOptions
+
+pytestmark = pytest.mark.databases
 
 ROOT = Path(__file__).parents[2]
 

@@ -23,6 +23,8 @@ from tests.processes import command_line, environment_of
 from tests.vocabulary.conftest import Run
 from worker.app import App
 
+pytestmark = pytest.mark.databases
+
 
 async def test_create_all_tables(app: App, database_url: str, redis_url: str, queue_name: str) -> None:
     environment = environment_of(database_url, redis_url, queue_name)

@@ -17,6 +17,8 @@ from tests.vocabulary.conftest import Run
 from worker.database import create_engine
 from worker.settings import WorkerOptions
 
+pytestmark = pytest.mark.databases
+
 
 def test_the_engine_comes_from_settings(database_url: str) -> None:
     engine = create_engine(WorkerOptions(database_url=database_url, pool_pre_ping=True, echo="statements"))

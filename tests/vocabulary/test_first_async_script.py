@@ -24,6 +24,8 @@ NOUMAN = CreateUser(
     email="nouman@example.com",
     posts=[NewPost(title="First Post", content="This is my first post"), NewPost(title="Second Post")],
 )
+
+pytestmark = pytest.mark.databases
 FIRST, SECOND = NOUMAN.posts
 
 

@@ -27,6 +27,8 @@ from tests.vocabulary.conftest import Run
 from worker.app import App
 from worker.models import Post, Profile, User
 
+pytestmark = pytest.mark.databases
+
 JOHN = CreateUser(username="john", email="john@example.com", age=30, posts=[NewPost(title="Post by john")])
 ALICE = CreateUser(username="alice", email="alice@gmail.com", age=25)
 MARK = CreateUser(username="mark", age=41, posts=[NewPost(title="First Post"), NewPost(title="Second Post")])

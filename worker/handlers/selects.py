@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true, union_all
 from sqlalchemy.sql.base import ExecutableOption
 
 from producers.commands.query import Filtering, Listing, Ordering
 
 from ..models import Base
+from ..types import MARIADB
 from .criteria import bound, criterion
 from .dialects import sort_key
 from .joins import Joins
@@ -50,20 +51,38 @@ class Selects:
         and apart from the others both find their rows by an index on the first term.
         """
         joins = Joins(self._model)
-        if isinstance(command, Listing) and command.fields:
+        chosen = isinstance(command, Listing) and bool(command.fields)
+        if isinstance(command, Listing):
             for path in command.joined:
                 joins.add(path, command.join)
-            statement = self._where(select(*map(joins.at, command.paths)), command, joins)
-        else:
-            statement = self.rows(command, options)
+        statement = self.rows(command, options) if not chosen else self._chosen(command, joins)
         for term in command.order:
             for end in range(1, len(term.path)):
                 joins.add(term.path[:end], "left")  # what only the order crosses leads to one row at most
-        statement = joins.onto(statement)
         keys = [_Key(joins.at(term.path), joins.nullable(term.path), term.down) for term in command.order]
+        statement, keys = self._joined(statement, joins, keys)
         if isinstance(command, Listing) and command.distinct:
             statement, keys = _distinct(statement, command, keys)
         yield from self._segments(statement.add_columns(*(key.column for key in keys)), command, keys)
+
+    def _chosen(self, command: Ordering, joins: Joins) -> Select[Any]:
+        assert isinstance(command, Listing)  # noqa: S101  # others have no fields
+        return self._where(select(*map(joins.at, command.paths)), command, joins)
+
+    def _joined(
+        self, statement: Select[Any], joins: Joins, keys: list[_Key]
+    ) -> tuple[Select[Any], list[_Key]]:
+        """Add the joins; for full ones that a database lacks, take the rows from a union."""
+        if not (joins.are_full and self._dialect in MARIADB):
+            return joins.onto(statement), keys
+        shown = len(statement.selected_columns)
+        columns = [*statement.selected_columns, *(key.column for key in keys)]
+        labelled = statement.with_only_columns(
+            *(column.label(f"field_{place}") for place, column in enumerate(columns))
+        )
+        rows = union_all(*joins.in_parts(labelled)).subquery()
+        kept = [replace(key, column=column) for key, column in zip(keys, [*rows.c][shown:], strict=True)]
+        return select(*[*rows.c][:shown]), kept
 
     def _segments(self, statement: Select[Any], command: Ordering, keys: list[_Key]) -> Iterator[Select[Any]]:
         after = command.after() if isinstance(command, Listing) else None
