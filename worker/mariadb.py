@@ -24,8 +24,12 @@ _MODES = (
 )
 
 
-def prepare(engine: Engine, *, patience: float, idle: float) -> None:
-    """Set up each connection: it waits `patience` s for a lock, and dies `idle` s into a silence."""
+def prepare(engine: Engine, *, patience: float, longest: float, idle: float) -> None:
+    """Set up each connection.
+
+    It waits `patience` seconds for a lock, ends a statement after `longest`, and a transaction that has been
+    silent for `idle`.
+    """
     settings = {
         "sql_mode": f"'{','.join(_MODES)}'",
         "time_zone": "'+00:00'",
@@ -33,6 +37,7 @@ def prepare(engine: Engine, *, patience: float, idle: float) -> None:
         "innodb_lock_wait_timeout": max(1, int(patience)),
         # A worker that is frozen, or cut off, in a transaction must not hold its locks for ever.
         "idle_transaction_timeout": ceil(idle),
+        "max_statement_time": ceil(longest),  # it goes on when its client is gone, and holds its locks
     }
     statement = "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())
 
@@ -51,8 +56,13 @@ def prepare(engine: Engine, *, patience: float, idle: float) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("read_only"):
-        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+    """Say of the worker's own transactions that they read, or begin where each statement commits."""
+    driver: Any = connection.connection.dbapi_connection
+    match connection.get_execution_options().get("read_only"):
+        case True:
+            connection.exec_driver_sql("START TRANSACTION READ ONLY")
+        case False if driver.get_autocommit():
+            connection.exec_driver_sql("START TRANSACTION")
 
 
 def _leave_what_was_rolled_back(context: ExceptionContext) -> None:
