@@ -12,7 +12,8 @@ from .error_numbers import about, mariadb_number
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, ExceptionContext
 
-_DEADLOCK = {1213, 1614}
+# Deadlocks end the transaction; a lock waited for too long does where the server is set so.
+_ENDED = {1205, 1213, 1614}
 _DUPLICATE = 1062
 _MODES = (
     "STRICT_ALL_TABLES",  # else it cuts values to what fits
@@ -66,11 +67,11 @@ def _begin(connection: Connection) -> None:
 
 
 def _leave_what_was_rolled_back(context: ExceptionContext) -> None:
-    """Give a connection up when a deadlock has ended its transaction: the next statement would begin another.
+    """Give a connection up when an error has ended its transaction: the next statement would begin another.
 
     A handler that swallowed the error would see the second half of its effect committed.
     """
-    if mariadb_number(context.original_exception) in _DEADLOCK:
+    if mariadb_number(context.original_exception) in _ENDED:
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
 
@@ -91,6 +92,8 @@ def _columns(table: Table, key: str) -> list[str]:
     if key == "PRIMARY":
         return [column.name for column in table.primary_key]
     for found in (*table.constraints, *table.indexes):
-        if isinstance(found, UniqueConstraint | Index) and found.name == key:
-            return [column.name for column in found.columns]
+        if isinstance(found, UniqueConstraint | Index):
+            columns = [column.name for column in found.columns]
+            if key == (found.name or columns[0]):  # MariaDB's own name for one that has none
+                return columns
     return []
