@@ -53,7 +53,7 @@ def prepare(engine: AsyncEngine, options: WorkerOptions) -> None:
     if engine.dialect.name == "sqlite":
         sqlite.prepare(engine.sync_engine, patience=patience)
     elif engine.dialect.name in MARIADB:
-        mariadb.prepare(engine.sync_engine, patience=patience, idle=idle)
+        mariadb.prepare(engine.sync_engine, patience=patience, longest=options.job_timeout, idle=idle)
 
 
 def transaction_options(engine: AsyncEngine, *, read_only: bool = False) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from .error_numbers import about, mariadb_number
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, ExceptionContext
 
-_DEADLOCK = {1213, 1614}
+# Deadlocks end the transaction; a lock waited for too long does where the server is set so.
+_ENDED = {1205, 1213, 1614}
 _DUPLICATE = 1062
 _MODES = (
     "STRICT_ALL_TABLES",  # else it cuts values to what fits
@@ -24,8 +25,12 @@ _MODES = (
 )
 
 
-def prepare(engine: Engine, *, patience: float, idle: float) -> None:
-    """Set up each connection: it waits `patience` s for a lock, and dies `idle` s into a silence."""
+def prepare(engine: Engine, *, patience: float, longest: float, idle: float) -> None:
+    """Set up each connection.
+
+    It waits `patience` seconds for a lock, ends a statement after `longest`, and a transaction that has been
+    silent for `idle`.
+    """
     settings = {
         "sql_mode": f"'{','.join(_MODES)}'",
         "time_zone": "'+00:00'",
@@ -33,6 +38,7 @@ def prepare(engine: Engine, *, patience: float, idle: float) -> None:
         "innodb_lock_wait_timeout": max(1, int(patience)),
         # A worker that is frozen, or cut off, in a transaction must not hold its locks for ever.
         "idle_transaction_timeout": ceil(idle),
+        "max_statement_time": ceil(longest),  # it goes on when its client is gone, and holds its locks
     }
     statement = "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())
 
@@ -51,16 +57,21 @@ def prepare(engine: Engine, *, patience: float, idle: float) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("read_only"):
-        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+    """Say of the worker's own transactions that they read, or begin where each statement commits."""
+    driver: Any = connection.connection.dbapi_connection
+    match connection.get_execution_options().get("read_only"):
+        case True:
+            connection.exec_driver_sql("START TRANSACTION READ ONLY")
+        case False if driver.get_autocommit():
+            connection.exec_driver_sql("START TRANSACTION")
 
 
 def _leave_what_was_rolled_back(context: ExceptionContext) -> None:
-    """Give a connection up when a deadlock has ended its transaction: the next statement would begin another.
+    """Give a connection up when an error has ended its transaction: the next statement would begin another.
 
     A handler that swallowed the error would see the second half of its effect committed.
     """
-    if mariadb_number(context.original_exception) in _DEADLOCK:
+    if mariadb_number(context.original_exception) in _ENDED:
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
 
@@ -81,6 +92,8 @@ def _columns(table: Table, key: str) -> list[str]:
     if key == "PRIMARY":
         return [column.name for column in table.primary_key]
     for found in (*table.constraints, *table.indexes):
-        if isinstance(found, UniqueConstraint | Index) and found.name == key:
-            return [column.name for column in found.columns]
+        if isinstance(found, UniqueConstraint | Index):
+            columns = [column.name for column in found.columns]
+            if key == (found.name or columns[0]):  # MariaDB's own name for one that has none
+                return columns
     return []

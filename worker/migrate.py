@@ -109,6 +109,7 @@ def _turn(connection: Connection) -> Iterator[None]:
         return
     # A lock of the connection, since every change of a table is a COMMIT; of the server, hence the name.
     name = func.concat("crud-worker.", func.md5(func.database()))
+    connection.execute(text("SET SESSION max_statement_time = 0"))
     if not connection.scalar(select(func.get_lock(name, _PATIENCE))):
         raise RuntimeError("another migration has been running for an hour")
     try:

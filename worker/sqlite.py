@@ -39,8 +39,8 @@ def prepare(engine: Engine, *, patience: float) -> None:
 def _begin(connection: Connection) -> None:
     """Take the write lock at once: taken later, it could be refused without waiting."""
     options = connection.get_execution_options()
-    if options.get("isolation_level") == "AUTOCOMMIT":
-        return
+    if options.get("isolation_level") == "AUTOCOMMIT" and "read_only" not in options:
+        return  # none is wanted; the worker's own always says what it is
     read_only = bool(options.get("read_only"))
     connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
@@ -62,11 +62,16 @@ def _stop(connection: Any, _record: object, _error: object) -> None:
 
 
 def interrupt(connection: Any) -> None:
-    """End the statement that is under way: its thread would finish it, and hold its locks, all the same."""
+    """End the statement that is under way, and then its transaction.
+
+    Its thread would finish the statement all the same; and a connection that is closed while somebody has a
+    cursor of it, in a traceback say, would keep its locks.
+    """
     driver = driver_of(connection)
     if driver is not None:
         with suppress(Exception):
             driver.interrupt()
+            connection.driver_connection._tx.put_nowait((None, driver.rollback))  # noqa: SLF001  # as SQLAlchemy does
 
 
 def driver_of(connection: Any) -> Any:

@@ -39,9 +39,9 @@ async def insert_or_nothing(session: AsyncSession, table: Table, row: Mapping[st
     """
     dialect = dialect_of(session)
     if dialect != "mariadb":
-        key = table.primary_key
+        key = list(table.primary_key)
         statement = insert_on_conflict(dialect, table).values(dict(row))
-        inserted = await session.execute(statement.on_conflict_do_nothing(key).returning(*key))
+        inserted = await session.execute(statement.on_conflict_do_nothing(index_elements=key).returning(*key))
         return inserted.first() is not None
     try:
         await session.execute(plain_insert(table).values(dict(row)))
@@ -56,11 +56,11 @@ async def insert_or_replace(
     session: AsyncSession, table: Table, row: Mapping[str, Any], *, where: ColumnElement[bool] | None = None
 ) -> bool:
     """Insert a row, or write all of it to the one with its key; False where that one is not `where`."""
-    dialect, key = dialect_of(session), table.primary_key
+    dialect, key = dialect_of(session), list(table.primary_key)
     news = {name: value for name, value in row.items() if name not in table.primary_key.columns}
     if dialect != "mariadb":
         statement = insert_on_conflict(dialect, table).values(dict(row))
-        statement = statement.on_conflict_do_update(key, set_=news, where=where)
+        statement = statement.on_conflict_do_update(index_elements=key, set_=news, where=where)
         return (await session.execute(statement.returning(*key))).first() is not None
     if where is None:
         # It acts on a duplicate of any key, so it is for tables that have one only.

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import pytest
 from arq.worker import Worker
 from sqlalchemy import Row, Table, select
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from producers import Command, Producer
 from producers.settings import QueueSettings
+from tests.databases import engine_on
 from tests.guarantees.counters import COUNTERS
 from worker.app import App, Handler
 from worker.handlers import HANDLERS
@@ -154,7 +155,7 @@ async def _working(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, asyn
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[AsyncEngine]:
     """The test's database, seen from outside: a new connection for each look."""
-    engine = create_async_engine(database_url, poolclass=NullPool)
+    engine = engine_on(database_url, poolclass=NullPool)
     yield engine
     await engine.dispose()
 

@@ -2,16 +2,18 @@
 
 from typing import ClassVar
 
-from sqlalchemy import Column, Integer, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Column, Integer, MetaData, Table, select
+from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import Command
+from worker.types import string
+from worker.upserts import dialect_of, insert_on_conflict
 
 COUNTERS = Table(
     "counters",
     MetaData(),
-    Column("name", Text(), primary_key=True),
+    Column("name", string(100), primary_key=True),
     Column("n", Integer(), nullable=False),
 )
 
@@ -26,7 +28,12 @@ class Bump(Command[int]):
 
 async def bump(session: AsyncSession, command: Bump) -> int:
     """Make it one, or one more than it was."""
-    statement = insert(COUNTERS).values(name=command.name, n=1)
-    raised = statement.on_conflict_do_update(index_elements=["name"], set_={"n": COUNTERS.c.n + 1})
-    n: int = (await session.execute(raised.returning(COUNTERS.c.n))).scalar_one()
-    return n
+    first, then = {"name": command.name, "n": 1}, {"n": COUNTERS.c.n + 1}
+    dialect = dialect_of(session)
+    if dialect == "mariadb":
+        await session.execute(mysql.insert(COUNTERS).values(first).on_duplicate_key_update(then))
+        reading = select(COUNTERS.c.n).where(COUNTERS.c.name == command.name)
+        return int((await session.execute(reading)).scalar_one())
+    statement = insert_on_conflict(dialect, COUNTERS).values(first)
+    raised = statement.on_conflict_do_update(index_elements=["name"], set_=then)
+    return int((await session.execute(raised.returning(COUNTERS.c.n))).scalar_one())

@@ -23,6 +23,8 @@ from worker.app import App
 from worker.handlers import HANDLERS
 from worker.models import Post, Profile, User
 
+pytestmark = pytest.mark.databases
+
 TIMES = 10
 ADA = CreateUser(username="ada", posts=[NewPost(title="one")], profile=NewProfile(bio="b")).identified(None)
 Way = Callable[[App, Envelope], Awaitable[list[Answer]]]
@@ -123,6 +125,7 @@ async def test_commands_sent_again_after_redis_lost_everything_are_applied_once(
     assert await rows_of_the_example(database) == (1, 1, 1)
 
 
+@pytest.mark.databases("postgresql", "mariadb")  # SQLite's writers are never side by side
 async def test_a_job_that_ten_workers_run_at_once_is_applied_once(
     make_app: MakeApp, producer: Producer, counters: Counters, endings: Rows, running: Running
 ) -> None:

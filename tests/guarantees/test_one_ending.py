@@ -1,8 +1,9 @@
 """The promise: a command has one ending, the first that was committed, whatever its deliveries came to.
 
-Two deliveries of one command disagree. One of them is frozen inside PostgreSQL right before it inserts its
+Two deliveries of one command disagree. One of them is frozen inside the database right before it inserts its
 ending, or after that and before its COMMIT; the other goes on; then the frozen one wakes. Whoever is late
-rolls back what it did and answers what the other one wrote.
+rolls back what it did and answers what the other one wrote. (SQLite has one writer at a time: nobody can
+disagree with one that is frozen.)
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from tests.guarantees.counters import Bump, bump
 from tests.guarantees.deliveries import envelope_of, outcome_of
 from tests.guarantees.triggers import gate
 from worker.delivery import Later
+
+pytestmark = pytest.mark.databases("postgresql", "mariadb")
 
 Delivering = asyncio.Task[Answer | Later]
 Deliver = Callable[[Ending, Envelope], Delivering]

@@ -18,12 +18,21 @@ from tests.processes import command_line, environment_of
 from worker.app import App
 from worker.replay import CannotReplay, NotSent, drop, replay
 
-REFUSE_RESOLVED = (
-    """CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql
-       AS $$ BEGIN RAISE EXCEPTION 'refused by the test' USING ERRCODE = '23514'; END $$""",
-    """CREATE TRIGGER fault BEFORE UPDATE ON dead_letters FOR EACH ROW
-       WHEN (NEW.state = 'resolved') EXECUTE FUNCTION fault()""",
-)
+pytestmark = pytest.mark.databases
+
+_TRIGGER = "CREATE TRIGGER fault BEFORE UPDATE ON dead_letters FOR EACH ROW"
+REFUSE_RESOLVED = {
+    "postgresql": (
+        """CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql
+           AS $$ BEGIN RAISE EXCEPTION 'refused by the test' USING ERRCODE = '23514'; END $$""",
+        f"{_TRIGGER} WHEN (NEW.state = 'resolved') EXECUTE FUNCTION fault()",
+    ),
+    "mariadb": (f"{_TRIGGER} BEGIN IF NEW.state = 'resolved' THEN SIGNAL SQLSTATE '23514'; END IF; END",),
+    "sqlite": (
+        "CREATE TABLE fault (n int CHECK (n > 0))",
+        f"{_TRIGGER} WHEN NEW.state = 'resolved' BEGIN INSERT INTO fault VALUES (0); END",  # noqa: S608
+    ),
+}
 
 
 @pytest.fixture
@@ -108,7 +117,7 @@ async def test_the_letter_is_resolved_in_the_transaction_of_the_ending_or_not_at
     app: App, rejected: Receipt[UserView], producer: Producer, database: AsyncEngine, drain: Drain
 ) -> None:
     async with database.begin() as connection:
-        for statement in REFUSE_RESOLVED:
+        for statement in REFUSE_RESOLVED[database.dialect.name]:
             await connection.execute(text(statement))
     await replay(app, producer.redis, rejected.command_id, changes={"username": "bob"})
     await drain(app)

@@ -22,6 +22,8 @@ from worker.delivery import Delivery
 from worker.replay import replay
 from worker.transport import Transport
 
+pytestmark = pytest.mark.databases("postgresql", "mariadb")  # SQLite has one writer at a time
+
 
 class Frozen(Transport):
     """Stands still right before it leaves an answer, or right after, until it is thawed."""
