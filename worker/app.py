@@ -77,6 +77,17 @@ class App:
         database.prepare(engine, self.options)
         return sessions
 
+    @cached_property
+    def replica(self) -> database.Sessions | None:
+        """What makes a new session on the replica, where there is one."""
+        url = self.options.read_database_url
+        return database.create_sessions(database.create_engine(self.options, url)) if url else None
+
+    def sessions_for(self, command: Command[Any], *, first: bool) -> database.Sessions:
+        """Choose where a command runs: a read that may be stale on the replica, the `first` time."""
+        may_be_stale = command.read_only and getattr(command, "stale_ok", False)
+        return (self.replica if first and may_be_stale else None) or self.sessions
+
     @property
     def engine(self) -> AsyncEngine:
         """The engine that the sessions are bound to."""
@@ -132,6 +143,8 @@ class App:
 
         An engine of yours opens new ones when it is used again.
         """
+        if (replica := self.__dict__.pop("replica", None)) is not None:
+            await database.engine_of(replica).dispose()
         if self._given[0] is not None:
             await self.engine.dispose()
         elif "sessions" in self.__dict__:

@@ -28,17 +28,21 @@ if TYPE_CHECKING:
 Sessions = async_sessionmaker[AsyncSession]
 
 
-def create_engine(options: WorkerOptions) -> AsyncEngine:
-    """Make the engine of a process: a connection for each slot, parameters hidden from errors and logs."""
+def create_engine(options: WorkerOptions, url: str = "") -> AsyncEngine:
+    """Make an engine of a process: a connection for each slot, parameters hidden from errors and logs.
+
+    It is for DATABASE_URL, or another `url`.
+    """
+    url = url or options.database_url
     engine = create_async_engine(
-        options.database_url,
+        url,
         pool_size=options.pool_size or options.concurrency,
         max_overflow=0,
         pool_timeout=options.job_timeout,
         pool_pre_ping=options.pool_pre_ping,
         hide_parameters=options.echo != "values",
         echo=bool(options.echo),
-        **_connecting(options),
+        **_connecting(options, url),
     )
     prepare(engine, options)
     return engine
@@ -63,8 +67,8 @@ def transaction_options(engine: AsyncEngine, *, read_only: bool = False) -> dict
     return {"read_only": read_only}
 
 
-def _connecting(options: WorkerOptions) -> dict[str, Any]:
-    driver = make_url(options.database_url).drivername
+def _connecting(options: WorkerOptions, url: str) -> dict[str, Any]:
+    driver = make_url(url).drivername
     if driver == database_url.SQLITE:
         return {}
     if driver == database_url.MARIADB:

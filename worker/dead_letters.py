@@ -65,7 +65,7 @@ async def write_conflict(session: AsyncSession, tables: WorkerTables, delivery: 
     """
     own = replace(delivery, command_id=uuid5(delivery.command_id, delivery.fingerprint))
     answer = Answer(Ending.REJECTED, error=CONFLICT)
-    if await insert_ending(session, tables, own, answer, result_limit=0):
+    if await insert_ending(session, tables, own, answer, 0):
         failure = Failure(Cause.REFUSED, CONFLICT["code"], CONFLICT["message"], "CommandConflict")
         await write_letter(session, tables, own, failure, ending=Ending.REJECTED, attempts=0)
 

@@ -25,7 +25,7 @@ _MOST_IDS = 1000
 
 
 async def insert_ending(
-    session: AsyncSession, tables: WorkerTables, delivery: Delivery, answer: Answer, *, result_limit: int
+    session: AsyncSession, tables: WorkerTables, delivery: Delivery, answer: Answer, result_limit: int
 ) -> bool:
     """Insert the ending of a delivery; False where the command has one already.
 

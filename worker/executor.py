@@ -101,7 +101,8 @@ class Execution:
         """Run the handler and insert the row `applied`, in one transaction of a session of its own."""
         if self.command is None:
             raise self.problem or UnreadableCommand
-        async with attempt(self.app.sessions, self.options, deadline, read_only=self.read_only) as session:
+        sessions = self.app.sessions_for(self.command, first=self.delivery.first)
+        async with attempt(sessions, self.options, deadline, read_only=self.read_only) as session:
             value = await self.app.handle(session, self.command)
             if self.read_only:
                 return Answer(Ending.ANSWERED, self.command.dump_result(value))
@@ -189,8 +190,7 @@ class Execution:
         return answer if inserted else await self._look() or Later(retry.jittered(0.1))
 
     async def _insert(self, session: AsyncSession, answer: Answer) -> bool:
-        limit = self.options.result_limit
-        return await insert_ending(session, self.app.tables, self.delivery, answer, result_limit=limit)
+        return await insert_ending(session, self.app.tables, self.delivery, answer, self.options.result_limit)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:

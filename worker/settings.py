@@ -25,6 +25,12 @@ class WorkerOptions(Settings):
         description="postgresql+asyncpg://user:password@host/name (postgres:// and sslmode are understood), "
         "sqlite+aiosqlite:///file or mariadb+asyncmy://user:password@host/name.",
     )
+    read_database_url: Annotated[str, AfterValidator(normalized_url)] = Field(
+        default="",
+        validate_default=False,
+        repr=False,
+        description="A replica for reads that say `stale_ok`; the database itself by default.",
+    )
     db_schema: str | None = Field(
         default=None,
         validation_alias=AliasChoices("WORKER_SCHEMA", "db_schema"),
