@@ -7,16 +7,19 @@ from uuid_utils.compat import uuid7
 
 from .atomic import Atomic
 from .base import Command, NewId, Payload, Query, Ref, View
+from .bulk import Imported, Refusal
 from .like import (
     CountLikes,
     CreateLike,
     CreateLikes,
     DeleteLike,
     GetLike,
+    ImportLikes,
     LikeKey,
     LikeView,
     ListLikes,
     UpsertLike,
+    UpsertLikes,
 )
 from .post import (
     CountPosts,
@@ -24,11 +27,13 @@ from .post import (
     CreatePosts,
     DeletePost,
     GetPost,
+    ImportPosts,
     ListPosts,
     NewPostOf,
     PostView,
     UpdatePost,
     UpsertPost,
+    UpsertPosts,
 )
 from .profile import (
     CountProfiles,
@@ -36,11 +41,13 @@ from .profile import (
     CreateProfiles,
     DeleteProfile,
     GetProfile,
+    ImportProfiles,
     ListProfiles,
     NewProfileOf,
     ProfileView,
     UpdateProfile,
     UpsertProfile,
+    UpsertProfiles,
 )
 from .query import Page
 from .registry import Registry, UnreadableCommand
@@ -50,27 +57,34 @@ from .user import (
     CreateUsers,
     DeleteUser,
     GetUser,
+    ImportUsers,
+    KeptPost,
     ListUsers,
     NewPost,
     NewProfile,
     NewUser,
+    SetUserPosts,
     UpdateUser,
     UpsertUser,
+    UpsertUsers,
     UserView,
 )
 
 UserCommand = (
-    CreateUser | CreateUsers | UpdateUser | UpsertUser | DeleteUser | GetUser | ListUsers | CountUsers
+    CreateUser | CreateUsers | ImportUsers | UpdateUser | SetUserPosts | UpsertUser | UpsertUsers
+    | DeleteUser | GetUser | ListUsers | CountUsers
 )  # fmt: skip
 PostCommand = (
-    CreatePost | CreatePosts | UpdatePost | UpsertPost | DeletePost | GetPost | ListPosts | CountPosts
+    CreatePost | CreatePosts | ImportPosts | UpdatePost | UpsertPost | UpsertPosts
+    | DeletePost | GetPost | ListPosts | CountPosts
 )  # fmt: skip
 ProfileCommand = (
-    CreateProfile | CreateProfiles | UpdateProfile | UpsertProfile
+    CreateProfile | CreateProfiles | ImportProfiles | UpdateProfile | UpsertProfile | UpsertProfiles
     | DeleteProfile | GetProfile | ListProfiles | CountProfiles
 )  # fmt: skip
 LikeCommand = (
-    CreateLike | CreateLikes | UpsertLike | DeleteLike | GetLike | ListLikes | CountLikes
+    CreateLike | CreateLikes | ImportLikes | UpsertLike | UpsertLikes
+    | DeleteLike | GetLike | ListLikes | CountLikes
 )  # fmt: skip
 
 ExampleCommand = UserCommand | PostCommand | ProfileCommand | LikeCommand
@@ -99,6 +113,12 @@ __all__ = [
     "GetPost",
     "GetProfile",
     "GetUser",
+    "ImportLikes",
+    "ImportPosts",
+    "ImportProfiles",
+    "ImportUsers",
+    "Imported",
+    "KeptPost",
     "LikeCommand",
     "LikeKey",
     "LikeView",
@@ -120,15 +140,21 @@ __all__ = [
     "ProfileView",
     "Query",
     "Ref",
+    "Refusal",
     "Registry",
+    "SetUserPosts",
     "UnreadableCommand",
     "UpdatePost",
     "UpdateProfile",
     "UpdateUser",
     "UpsertLike",
+    "UpsertLikes",
     "UpsertPost",
+    "UpsertPosts",
     "UpsertProfile",
+    "UpsertProfiles",
     "UpsertUser",
+    "UpsertUsers",
     "UserCommand",
     "UserView",
     "View",

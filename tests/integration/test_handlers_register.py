@@ -10,7 +10,7 @@ from producers.commands import Command, ExampleCommand
 from worker.handlers import HANDLERS, handle
 
 COMMANDS: tuple[type[Command[Any]], ...] = get_args(ExampleCommand)
-MANY = {"create_many": "create", "list": "list", "count": "count"}
+MANY = {"create_many", "import_many", "upsert_many", "list", "count"}
 
 
 def test_every_command_has_a_handler() -> None:
@@ -22,7 +22,8 @@ async def test_names_derive_from_the_kind(
     command: type[Command[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entity, verb = command.kind.split(".")
-    handler = f"{MANY.get(verb, verb)}_{entity}{'s' if verb in MANY else ''}"
+    verb, _, of = verb.partition("_") if verb.startswith("set_") else (verb, "", "")
+    handler = f"{verb.removesuffix('_many')}_{entity}{'s' if verb in MANY else ''}{of and f'_{of}'}"
     assert command.__name__ == "".join(word.capitalize() for word in handler.split("_"))
     assert getattr(worker.handlers, handler).__module__ == f"worker.handlers.{entity}"
 

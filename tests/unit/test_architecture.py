@@ -28,9 +28,11 @@ EXTRA = ["sqlalchemy", "asyncpg", "alembic", "structlog", "uvloop", "worker"]
 
 
 def class_name(kind: str) -> str:
-    """What the command of a kind is called: user.create_many is CreateUsers."""
+    """What the command of a kind is called: user.create_many is CreateUsers, user.set_posts SetUserPosts."""
     entity, verb = kind.split(".")
-    plural = "s" if verb in {"create_many", "list", "count"} else ""
+    if verb.startswith("set_"):
+        return "Set" + entity.capitalize() + verb.removeprefix("set_").capitalize()
+    plural = "s" if verb.endswith("_many") or verb in {"list", "count"} else ""
     return verb.removesuffix("_many").capitalize() + entity.capitalize() + plural
 
 

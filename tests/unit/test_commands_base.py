@@ -26,9 +26,10 @@ REGISTRY = Registry.of(producers.commands)
 @pytest.mark.parametrize("kind", sorted(set(REGISTRY) - {"atomic"}))
 def test_the_names_of_kind_and_class_derive_from_each_other(kind: str) -> None:
     entity, _, verb = kind.partition(".")
-    plural = verb in {"create_many", "list", "count"}
+    verb, _, of = verb.partition("_") if verb.startswith("set_") else (verb, "", "")
+    plural = verb.endswith("_many") or verb in {"list", "count"}
     stem = verb.removesuffix("_many").capitalize()
-    assert REGISTRY[kind].__name__ == f"{stem}{entity.capitalize()}{'s' if plural else ''}"
+    assert REGISTRY[kind].__name__ == f"{stem}{entity.capitalize()}{'s' if plural else ''}{of.capitalize()}"
 
 
 @pytest.mark.parametrize("kind", sorted(REGISTRY))

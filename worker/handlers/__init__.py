@@ -27,30 +27,51 @@ from producers.commands import (
     GetPost,
     GetProfile,
     GetUser,
+    ImportLikes,
+    ImportPosts,
+    ImportProfiles,
+    ImportUsers,
     ListLikes,
     ListPosts,
     ListProfiles,
     ListUsers,
+    SetUserPosts,
     UpdatePost,
     UpdateProfile,
     UpdateUser,
     UpsertLike,
+    UpsertLikes,
     UpsertPost,
+    UpsertPosts,
     UpsertProfile,
+    UpsertProfiles,
     UpsertUser,
+    UpsertUsers,
 )
 
 from ..app import Handler
-from .like import count_likes, create_like, create_likes, delete_like, get_like, list_likes, upsert_like
+from .like import (
+    count_likes,
+    create_like,
+    create_likes,
+    delete_like,
+    get_like,
+    import_likes,
+    list_likes,
+    upsert_like,
+    upsert_likes,
+)
 from .post import (
     count_posts,
     create_post,
     create_posts,
     delete_post,
     get_post,
+    import_posts,
     list_posts,
     update_post,
     upsert_post,
+    upsert_posts,
 )
 from .profile import (
     count_profiles,
@@ -58,9 +79,11 @@ from .profile import (
     create_profiles,
     delete_profile,
     get_profile,
+    import_profiles,
     list_profiles,
     update_profile,
     upsert_profile,
+    upsert_profiles,
 )
 from .user import (
     count_users,
@@ -68,9 +91,12 @@ from .user import (
     create_users,
     delete_user,
     get_user,
+    import_users,
     list_users,
+    set_user_posts,
     update_user,
     upsert_user,
+    upsert_users,
 )
 
 
@@ -81,10 +107,16 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await create_user(session, command)
         case CreateUsers():
             return await create_users(session, command)
+        case ImportUsers():
+            return await import_users(session, command)
         case UpdateUser():
             return await update_user(session, command)
+        case SetUserPosts():
+            return await set_user_posts(session, command)
         case UpsertUser():
             return await upsert_user(session, command)
+        case UpsertUsers():
+            return await upsert_users(session, command)
         case DeleteUser():
             return await delete_user(session, command)
         case GetUser():
@@ -97,10 +129,14 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await create_post(session, command)
         case CreatePosts():
             return await create_posts(session, command)
+        case ImportPosts():
+            return await import_posts(session, command)
         case UpdatePost():
             return await update_post(session, command)
         case UpsertPost():
             return await upsert_post(session, command)
+        case UpsertPosts():
+            return await upsert_posts(session, command)
         case DeletePost():
             return await delete_post(session, command)
         case GetPost():
@@ -113,10 +149,14 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await create_profile(session, command)
         case CreateProfiles():
             return await create_profiles(session, command)
+        case ImportProfiles():
+            return await import_profiles(session, command)
         case UpdateProfile():
             return await update_profile(session, command)
         case UpsertProfile():
             return await upsert_profile(session, command)
+        case UpsertProfiles():
+            return await upsert_profiles(session, command)
         case DeleteProfile():
             return await delete_profile(session, command)
         case GetProfile():
@@ -129,8 +169,12 @@ async def handle(session: AsyncSession, command: ExampleCommand) -> object:  # n
             return await create_like(session, command)
         case CreateLikes():
             return await create_likes(session, command)
+        case ImportLikes():
+            return await import_likes(session, command)
         case UpsertLike():
             return await upsert_like(session, command)
+        case UpsertLikes():
+            return await upsert_likes(session, command)
         case DeleteLike():
             return await delete_like(session, command)
         case GetLike():
