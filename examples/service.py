@@ -40,8 +40,9 @@ from producers.commands import (
     UpdateUser,
     UserView,
 )
+from producers.commands.email import Email
 from producers.commands.post import Content, Title
-from producers.commands.user import Age, Email, Name, Username
+from producers.commands.user import Age, Name, Username
 
 R = TypeVar("R")
 T = TypeVar("T")

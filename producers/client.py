@@ -21,7 +21,7 @@ from .connection import connect, understood
 from .errors import CommandConflict, InvalidSettings, QueueFull, ResultExpired, ResultTimeout, Unsent
 from .sending import Sending, moment
 from .settings import QueueSettings
-from .wire import Answer, Keys, command_uuid
+from .wire import Answer, Envelope, Keys, command_uuid
 
 R = TypeVar("R")
 Status = Literal["accepted", "duplicate"]
@@ -145,6 +145,17 @@ class Producer:
                     error.conflicts = [len(receipts) + place for place in error.conflicts]
                 raise
         return receipts
+
+    async def send_wired(
+        self, command: type[Command[R]], payload: dict[str, Any], *, command_id: UUID, fingerprint: str
+    ) -> Receipt[R]:
+        """Hand over a command whose payload is JSON values already, and valid, as that of a file's rows is.
+
+        Raises PayloadTooLarge, CommandConflict, QueueFull, QueueUnavailable.
+        """
+        envelope = Envelope(command_id, command.kind, command.version, fingerprint, 0, payload)
+        [receipt] = await self._submit([Sending.wired(command, envelope, limit=self.settings.payload_limit)])
+        return cast("Receipt[R]", receipt)
 
     def receipt(self, command_id: UUID | str, command: type[Command[R]]) -> Receipt[R]:
         """Find the receipt of a command that was sent before, perhaps by another process."""

@@ -32,6 +32,11 @@ class Field:
         """Whether it takes a list, which may also be written as one item after the other."""
         return "array" in self.types
 
+    @property
+    def is_text(self) -> bool:
+        """Whether what it takes is written as it is: no list, object or anything."""
+        return not self.types & {"array", "object", "any"}
+
     def parse(self, text: str) -> Any:
         """Turn text into the value it means: JSON where the field takes a list, an object or anything."""
         if self.is_list and not text.lstrip().startswith(("[", "{")):
@@ -89,8 +94,9 @@ class Fields(Mapping[str, Field]):
 
     def command(self, data: dict[str, Any]) -> Command[Any]:
         """Make the command; raise ValueError with what is wrong with which field, without its value."""
-        for name in data:
-            self.check(name)
+        if not self._fields.keys() >= data.keys():
+            for name in data:
+                self.check(name)
         try:
             return self.of.revive(data, self._registry)
         except ValidationError as error:

@@ -22,7 +22,7 @@ Moment = float | timedelta | datetime
 class Sending:
     """A command with its id and envelope; `due` and `deadline` as the script takes them."""
 
-    command: Command[Any]
+    command: Command[Any] | type[Command[Any]]
     command_id: UUID
     envelope: str
     fingerprint: str
@@ -35,11 +35,22 @@ class Sending:
         """Set the command's ids and wrap it; raise PayloadTooLarge beyond `limit` bytes."""
         command_id = uuid7() if given is None else command_uuid(given)
         sending = cls.again(command.identified(None if given is None else command_id), command_id, 0)
-        size = len(sending.envelope.encode())
+        sending.check(limit)
+        return sending
+
+    @classmethod
+    def wired(cls, command: type[Command[Any]], envelope: Envelope, *, limit: int) -> Self:
+        """Take an envelope as it is; raise PayloadTooLarge beyond `limit` bytes."""
+        sending = cls(command, envelope.id, envelope.encode(), envelope.fingerprint)
+        sending.check(limit)
+        return sending
+
+    def check(self, limit: int) -> None:
+        """Raise PayloadTooLarge where the envelope is larger than `limit` bytes."""
+        size = len(self.envelope.encode())
         if size > limit:
             message = f"the command is {size} bytes; QUEUE_PAYLOAD_LIMIT is {limit}"
-            raise PayloadTooLarge(message, command_id=command_id)
-        return sending
+            raise PayloadTooLarge(message, command_id=self.command_id)
 
     @classmethod
     def again(cls, command: Command[Any], command_id: UUID, generation: int) -> Self:

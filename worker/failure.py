@@ -59,8 +59,8 @@ class Failure:
     trace: str = ""
 
 
-_PART = re.compile(r"in (commands\.\d+) ")
-"""The note that an error in an Atomic bears; other notes are not ours, and may hold values."""
+_PART = re.compile(r"in ((?:commands|rows)\.\d+) ")
+"""The note that an error in an Atomic or a bulk command bears; others are not ours, and may hold values."""
 
 
 def tell(error: Exception, cause: Cause) -> Failure:

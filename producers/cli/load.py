@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ..commands import Command
+from ..commands.schema import nearest
 from ..load import load as load_file
-from ..load.batches import OnError
 from ..load.loaded import Loaded
+from ..load.outcomes import OnError
 from ..load.rows import Format, format_of
 from .caller import Caller
 from .output import print_result
@@ -17,7 +20,7 @@ from .progress import Watch
 
 _SENT = ("rows", "bad", "accepted", "duplicate", "rejected")
 _ANSWERED = ("applied", "dead", "unanswered")
-_REJECTED, _DEAD = 3, 4
+_BAD, _REJECTED, _DEAD = 2, 3, 4
 
 
 @click.command()
@@ -27,6 +30,15 @@ _REJECTED, _DEAD = 3, 4
 @click.option(
     "--key", metavar="COLUMN", help="The column that names a row; by default its whole content does."
 )
+@click.option("--by", metavar="FIELD", help="For an upsert: the field that finds the row.")
+@click.option(
+    "--map",
+    "columns",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="The field that a column is; COLUMN= leaves it out. May be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Read and validate every row, and send none.")
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
@@ -45,19 +57,26 @@ def load(
     *,
     wait: bool,
     key: str | None,
+    by: str | None,
+    columns: tuple[str, ...],
+    dry_run: bool,
     on_error: OnError,
     form: Format | None,
 ) -> int:
-    """Send each row of a CSV or JSON Lines file as one command.
+    """Send the rows of a CSV or JSON Lines file, each as one command.
 
     The header of a CSV names the fields; an empty cell is not set. Load a file again, and only what is new is
-    added. Prints how many rows there were, and what became of them.
+    added. Rows that are bad (--on-error skip) or rejected (--wait) land in a file beside it, with their
+    reasons: mend it, and load it. Prints how many rows there were, and what became of them.
     """
     command = caller.command(kind)
     try:
         form = form or format_of(file)
     except ValueError as error:
         raise click.UsageError(f"{error} (--format)") from None
+    mapped = _mapped(columns, command)
+    if by is not None and by not in getattr(command, "unique", ()):
+        raise click.UsageError(f"{kind} has no rows to be found by {by!r} (--by)")
 
     async def run(watch: Watch) -> Loaded:
         async with caller.producer() as producer:
@@ -66,6 +85,9 @@ def load(
                 file,
                 command,
                 key=key,
+                by=by,
+                columns=mapped,
+                dry_run=dry_run,
                 on_error=on_error,
                 form=form,
                 wait=wait,
@@ -73,9 +95,23 @@ def load(
                 registry=caller.registry,
             )
 
-    with Watch(file, wait=wait) as watch:
+    with Watch(file, wait=wait, dry_run=dry_run) as watch:
         loaded = asyncio.run(run(watch))
     print_result({name: getattr(loaded, name) for name in (*_SENT, *(_ANSWERED if wait else ()))})
+    if dry_run and loaded.bad and on_error == "stop":
+        return _BAD
     if loaded.dead:
         return _DEAD
     return _REJECTED if loaded.rejected else 0
+
+
+def _mapped(columns: tuple[str, ...], command: type[Command[Any]]) -> dict[str, str]:
+    mapped = {}
+    for text in columns:
+        column, equals, field = text.partition("=")
+        if not (column and equals):
+            raise click.UsageError(f"{text!r} is no COLUMN=FIELD (--map)")
+        if field and field not in command.model_fields:
+            raise click.UsageError(f"field {nearest(field, sorted(command.model_fields))} (--map)")
+        mapped[column] = field
+    return mapped

@@ -18,8 +18,8 @@ from .output import say
 class Watch:
     """Watches one load; used with `with`, it says on an error what was sent before."""
 
-    def __init__(self, file: Path, *, wait: bool) -> None:
-        self._file, self._wait = file, wait
+    def __init__(self, file: Path, *, wait: bool, dry_run: bool = False) -> None:
+        self._file, self._wait, self._dry_run = file, wait, dry_run
         self._loaded = Loaded()
         self._begun = time.monotonic()
         console = Console(stderr=True)
@@ -46,8 +46,11 @@ class Watch:
         self._progress.stop()
         self._list(told=error.line if isinstance(error, BadRow) else None)
         loaded, sent = self._loaded, self._loaded.accepted + self._loaded.duplicate
+        if loaded.rejects is not None:
+            say(f"{loaded.rejects}: the rows that came to nothing, with their reasons: mend it, and load it")
         if error is None:
             told = f"{loaded.rows:,} rows in {self._seconds:.1f} s ({self._rate:,.0f} rows/s)"
+            told += "; nothing was sent" if self._dry_run else ""
         elif sent:
             told = f"stopped; {sent:,} rows were sent before. Load it again: only what is new is added"
         else:

@@ -7,6 +7,7 @@ from uuid_utils.compat import uuid7
 
 from .atomic import Atomic
 from .base import Command, NewId, Payload, Query, Ref, View
+from .bulk import Imported, Refusal
 from .conditions import Condition, F
 from .like import (
     CountLikes,
@@ -17,11 +18,13 @@ from .like import (
     FindLike,
     FirstLike,
     GetLike,
+    ImportLikes,
     LikeKey,
     LikeView,
     ListLikes,
     OneLike,
     UpsertLike,
+    UpsertLikes,
 )
 from .post import (
     CountPosts,
@@ -32,6 +35,7 @@ from .post import (
     FindPost,
     FirstPost,
     GetPost,
+    ImportPosts,
     ListPosts,
     NewPostOf,
     OnePost,
@@ -39,6 +43,7 @@ from .post import (
     UpdatePost,
     UpdatePostsWhere,
     UpsertPost,
+    UpsertPosts,
 )
 from .profile import (
     CountProfiles,
@@ -49,6 +54,7 @@ from .profile import (
     FindProfile,
     FirstProfile,
     GetProfile,
+    ImportProfiles,
     ListProfiles,
     NewProfileOf,
     OneProfile,
@@ -56,6 +62,7 @@ from .profile import (
     UpdateProfile,
     UpdateProfilesWhere,
     UpsertProfile,
+    UpsertProfiles,
 )
 from .query import Page
 from .registry import Registry, UnreadableCommand
@@ -68,36 +75,41 @@ from .user import (
     FindUser,
     FirstUser,
     GetUser,
+    ImportUsers,
+    KeptPost,
     ListUsers,
     NewPost,
     NewProfile,
     NewUser,
     OneUser,
+    SetUserPosts,
     UpdateUser,
     UpdateUsersWhere,
     UpsertUser,
+    UpsertUsers,
     UserView,
 )
 
 UserCommand = (
-    CreateUser | CreateUsers | UpdateUser | UpsertUser | DeleteUser
-    | UpdateUsersWhere | DeleteUsersWhere | GetUser | ListUsers | CountUsers
-    | OneUser | FindUser | FirstUser
+    CreateUser | CreateUsers | ImportUsers | UpdateUser | SetUserPosts
+    | UpsertUser | UpsertUsers | DeleteUser | UpdateUsersWhere | DeleteUsersWhere
+    | GetUser | OneUser | FindUser | FirstUser | ListUsers
+    | CountUsers
 )  # fmt: skip
 PostCommand = (
-    CreatePost | CreatePosts | UpdatePost | UpsertPost | DeletePost
-    | UpdatePostsWhere | DeletePostsWhere | GetPost | ListPosts | CountPosts
-    | OnePost | FindPost | FirstPost
+    CreatePost | CreatePosts | ImportPosts | UpdatePost | UpsertPost
+    | UpsertPosts | DeletePost | UpdatePostsWhere | DeletePostsWhere | GetPost
+    | OnePost | FindPost | FirstPost | ListPosts | CountPosts
 )  # fmt: skip
 ProfileCommand = (
-    CreateProfile | CreateProfiles | UpdateProfile | UpsertProfile | DeleteProfile
-    | UpdateProfilesWhere | DeleteProfilesWhere | GetProfile | ListProfiles | CountProfiles
-    | OneProfile | FindProfile | FirstProfile
+    CreateProfile | CreateProfiles | ImportProfiles | UpdateProfile | UpsertProfile
+    | UpsertProfiles | DeleteProfile | UpdateProfilesWhere | DeleteProfilesWhere | GetProfile
+    | OneProfile | FindProfile | FirstProfile | ListProfiles | CountProfiles
 )  # fmt: skip
 LikeCommand = (
-    CreateLike | CreateLikes | UpsertLike | DeleteLike | DeleteLikesWhere
-    | GetLike | ListLikes | CountLikes | OneLike | FindLike
-    | FirstLike
+    CreateLike | CreateLikes | ImportLikes | UpsertLike | UpsertLikes
+    | DeleteLike | DeleteLikesWhere | GetLike | OneLike | FindLike
+    | FirstLike | ListLikes | CountLikes
 )  # fmt: skip
 
 ExampleCommand = UserCommand | PostCommand | ProfileCommand | LikeCommand
@@ -140,6 +152,12 @@ __all__ = [
     "GetPost",
     "GetProfile",
     "GetUser",
+    "ImportLikes",
+    "ImportPosts",
+    "ImportProfiles",
+    "ImportUsers",
+    "Imported",
+    "KeptPost",
     "LikeCommand",
     "LikeKey",
     "LikeView",
@@ -165,7 +183,9 @@ __all__ = [
     "ProfileView",
     "Query",
     "Ref",
+    "Refusal",
     "Registry",
+    "SetUserPosts",
     "UnreadableCommand",
     "UpdatePost",
     "UpdatePostsWhere",
@@ -174,9 +194,13 @@ __all__ = [
     "UpdateUser",
     "UpdateUsersWhere",
     "UpsertLike",
+    "UpsertLikes",
     "UpsertPost",
+    "UpsertPosts",
     "UpsertProfile",
+    "UpsertProfiles",
     "UpsertUser",
+    "UpsertUsers",
     "UserCommand",
     "UserView",
     "View",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID, uuid5
 
@@ -30,6 +31,7 @@ Lift = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns the payload of one version into that of the next."""
 
 _FINGERPRINT = "fingerprint"
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class Ref:
@@ -45,6 +47,15 @@ class Generated:
 
 def _unless_fingerprint(value: str, info: SerializationInfo) -> str | None:
     return None if info.context == _FINGERPRINT else value
+
+
+@cache
+def _generated(payload: type[Payload]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, field in payload.model_fields.items()
+        if any(isinstance(mark, Generated) for mark in field.metadata)
+    )
 
 
 NewId = Annotated[UUID, Field(description="chosen by the producer"), Generated()]
@@ -86,19 +97,28 @@ class Payload(BaseModel):
     def identified(self, seed: UUID | None) -> Self:
         """Return a copy whose generated ids are set: derived from `seed`, or as they are where it is None."""
         update: dict[str, Any] = {}
-        for name, field in type(self).model_fields.items():
+        given = self.model_fields_set
+        for name in _generated(type(self)):
+            if name not in given:
+                update[name] = getattr(self, name) if seed is None else uuid5(seed, name)
+        for name in given:
             value = getattr(self, name)
-            if name not in self.model_fields_set:
-                if any(isinstance(mark, Generated) for mark in field.metadata):
-                    update[name] = value if seed is None else uuid5(seed, name)
-            elif isinstance(value, Payload):
+            if isinstance(value, Payload):
                 update[name] = value.identified(seed and uuid5(seed, name))
             elif isinstance(value, tuple) and value and isinstance(value[0], Payload):
                 within = seed and uuid5(seed, name)
                 update[name] = tuple(
-                    item.identified(within and uuid5(within, str(index))) for index, item in enumerate(value)
+                    item if item.has_its_ids else item.identified(within and uuid5(within, str(index)))
+                    for index, item in enumerate(value)
                 )
         return self.model_copy(update=update) if update else self
+
+    @property
+    def has_its_ids(self) -> bool:
+        """Whether its own ids are set, and nothing in it could want one: the quick way through many rows."""
+        return self.model_fields_set.issuperset(_generated(type(self))) and not any(
+            isinstance(value, Payload | tuple) for value in self.__dict__.values()
+        )
 
     def to_wire(self) -> dict[str, Any]:
         """Return the fields that were set, as JSON values."""
@@ -129,6 +149,12 @@ class Command(Payload, Generic[R_co]):
     version: ClassVar[int] = 1
     lifts: ClassVar[Mapping[int, Lift]] = {}
     read_only: ClassVar[bool] = False
+    imported_by: ClassVar[type[Command[Any]] | None] = None
+    """The command that takes many rows of this one as its `rows`, with an `Imported` as its result.
+
+    It is what `load` sends. Its rows have the fields of this command, or some of them; and where this one
+    has a `by`, so has the other.
+    """
 
     @classmethod
     def revive(cls, payload: dict[str, Any], registry: Registry) -> Self:  # noqa: ARG003  # Atomic needs it
@@ -155,16 +181,19 @@ class Command(Payload, Generic[R_co]):
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the canonical JSON of kind, version and set fields, without secrets."""
-        return self._digest(self.kind, self.version)
+        payload = self.model_dump(mode="json", exclude_unset=True, context=_FINGERPRINT)
+        return _digest(self.kind, self.version, payload)
 
-    def content_digest(self) -> str:
-        """SHA-256 of kind and all set fields, whatever the version: the same content in years to come."""
-        return self._digest(self.kind, context=None)
+    def content_digest(self, wire: Mapping[str, Any] | None = None) -> str:
+        """SHA-256 of kind and all set fields, whatever the version: the same content in years to come.
 
-    def _digest(self, *about: str | int, context: str | None = _FINGERPRINT) -> str:
-        payload = self.model_dump(mode="json", exclude_unset=True, context=context)
-        content = json.dumps([*about, payload], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(content.encode()).hexdigest()
+        `wire` is what `to_wire` gives, where it is at hand.
+        """
+        return _digest(self.kind, self.to_wire() if wire is None else wire)
+
+
+def _digest(*about: Any) -> str:
+    return hashlib.sha256(_CANONICAL.encode(about).encode()).hexdigest()
 
 
 class Query(Command[R_co]):

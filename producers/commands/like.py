@@ -5,12 +5,13 @@ A like is nothing but its key, so there is nothing to update: to upsert one is t
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import Field
 
 from .base import Command, Items, Payload, Query, Ref, View
+from .bulk import MOST_ROWS, Imported, OnDuplicate
 from .query import Counting, Finding, Including, Listing, Ordering, Page
 from .where import WritingWhere
 
@@ -52,24 +53,43 @@ class LikeKey(Payload):
     post_id: Liked
 
 
+class ImportLikes(Command[Imported]):
+    """Create 1 to 1,000 likes, each judged by itself: one that is there is left out, a bad one refused."""
+
+    kind: ClassVar[str] = "like.import_many"
+
+    rows: Items[LikeKey] = Field(min_length=1, max_length=MOST_ROWS)
+
+
 class CreateLike(LikeKey, Command[LikeView]):
     """Let a user like a post; one's own post is rejected."""
 
     kind: ClassVar[str] = "like.create"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportLikes
 
 
-class CreateLikes(Command[list[LikeView]]):
-    """Create 1 to 1,000 likes in one transaction; the result has one view per row."""
+class CreateLikes(Command[list[LikeView | None]]):
+    """Create 1 to 1,000 likes, or none; the result has one view per row, or None for one that was skipped."""
 
     kind: ClassVar[str] = "like.create_many"
 
-    rows: Items[LikeKey] = Field(min_length=1, max_length=1000)
+    rows: Items[LikeKey] = Field(min_length=1, max_length=MOST_ROWS)
+    on_duplicate: OnDuplicate = "reject"
 
 
 class UpsertLike(LikeKey, Command[LikeView]):
     """Make sure that a user likes a post."""
 
     kind: ClassVar[str] = "like.upsert"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportLikes
+
+
+class UpsertLikes(Command[list[LikeView]]):
+    """Make sure of 1 to 1,000 likes, or none; the result has one view per row."""
+
+    kind: ClassVar[str] = "like.upsert_many"
+
+    rows: Items[LikeKey] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class DeleteLike(LikeKey, Command[bool]):

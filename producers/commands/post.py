@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
+from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .query import Counting, Finding, Including, Listing, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
@@ -58,6 +59,18 @@ class NewPostOf(Payload):
     user_id: Author
 
 
+class ImportPosts(Command[Imported]):
+    """Create 1 to 1,000 posts, each judged by itself: one that is there is left out, a bad one refused.
+
+    With `by`, one that is there is changed in what its row sets.
+    """
+
+    kind: ClassVar[str] = "post.import_many"
+
+    rows: Items[NewPostOf] = Field(min_length=1, max_length=MOST_ROWS)
+    by: Literal["id"] | None = Field(default=None, description="what finds a post")
+
+
 def _description_to_content(payload: dict[str, Any]) -> dict[str, Any]:
     """Version 1 called the text of a post its description."""
     lifted = dict(payload)
@@ -70,16 +83,18 @@ class CreatePost(NewPostOf, Command[PostView]):
     """Create a post."""
 
     kind: ClassVar[str] = "post.create"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportPosts
     version: ClassVar[int] = 2
     lifts: ClassVar[Mapping[int, Lift]] = {1: _description_to_content}
 
 
-class CreatePosts(Command[list[PostView]]):
-    """Create 1 to 1,000 posts in one transaction; the result has one view per row."""
+class CreatePosts(Command[list[PostView | None]]):
+    """Create 1 to 1,000 posts, or none; the result has one view per row, or None for one that was skipped."""
 
     kind: ClassVar[str] = "post.create_many"
 
-    rows: Items[NewPostOf] = Field(min_length=1, max_length=1000)
+    rows: Items[NewPostOf] = Field(min_length=1, max_length=MOST_ROWS)
+    on_duplicate: OnDuplicate = "reject"
 
 
 class UpdatePost(Updating, Command[PostView | None]):
@@ -98,12 +113,21 @@ class UpsertPost(Upserting, Command[PostView]):
     """Create a post, or change what is set of the one that has the same id."""
 
     kind: ClassVar[str] = "post.upsert"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportPosts
     required: ClassVar[frozenset[str]] = frozenset({"content"})
 
     id: UUID
     title: Title
     content: Content | None = None
     user_id: Author
+
+
+class UpsertPosts(UpsertingMany, Command[list[PostView]]):
+    """Create or change 1 to 1,000 posts, or none; each row says its id."""
+
+    kind: ClassVar[str] = "post.upsert_many"
+
+    rows: Items[NewPostOf] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class DeletePost(Addressed, Command[bool]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Ref, View
+from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .query import Counting, Finding, Including, Listing, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
@@ -44,18 +45,32 @@ class NewProfileOf(Payload):
     user_id: Owner
 
 
+class ImportProfiles(Command[Imported]):
+    """Create 1 to 1,000 profiles, each judged by itself: one that is there is left out, a bad one refused.
+
+    With `by`, one that is there is changed in what its row sets.
+    """
+
+    kind: ClassVar[str] = "profile.import_many"
+
+    rows: Items[NewProfileOf] = Field(min_length=1, max_length=MOST_ROWS)
+    by: Literal["id", "user_id"] | None = Field(default=None, description="what finds a profile")
+
+
 class CreateProfile(NewProfileOf, Command[ProfileView]):
     """Create the profile of a user."""
 
     kind: ClassVar[str] = "profile.create"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportProfiles
 
 
-class CreateProfiles(Command[list[ProfileView]]):
-    """Create 1 to 1,000 profiles in one transaction; the result has one view per row."""
+class CreateProfiles(Command[list[ProfileView | None]]):
+    """Create 1 to 1,000 profiles, or none; one view per row, or None for one that was skipped."""
 
     kind: ClassVar[str] = "profile.create_many"
 
-    rows: Items[NewProfileOf] = Field(min_length=1, max_length=1000)
+    rows: Items[NewProfileOf] = Field(min_length=1, max_length=MOST_ROWS)
+    on_duplicate: OnDuplicate = "reject"
 
 
 class UpdateProfile(Updating, Command[ProfileView | None]):
@@ -74,11 +89,21 @@ class UpsertProfile(Upserting, Command[ProfileView]):
     """Create a profile, or change what is set of the one that `by` finds: id or user_id."""
 
     kind: ClassVar[str] = "profile.upsert"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportProfiles
     unique: ClassVar[tuple[str, ...]] = _UNIQUE
 
     id: NewId = Field(default_factory=uuid7)
     bio: Bio | None = None
     user_id: Owner
+
+
+class UpsertProfiles(UpsertingMany, Command[list[ProfileView]]):
+    """Create or change 1 to 1,000 profiles, or none: `by` finds them: id or user_id."""
+
+    kind: ClassVar[str] = "profile.upsert_many"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+
+    rows: Items[NewProfileOf] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class DeleteProfile(Addressed, Command[bool]):

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BeforeValidator, EmailStr, Field, model_validator
+from pydantic import Field, model_validator
 from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Secret, View
+from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
+from .email import Email
 from .like import LikedPostView, LikerView, LikeView
 from .post import AuthorView, Content, PostLikeView, PostView, Title
 from .profile import Bio, OwnerView, ProfileView
 from .query import Counting, Finding, Including, Listing, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
-
-def _bare(value: Any) -> Any:
-    if isinstance(value, str) and "<" in value:
-        message = "give the bare address, without a name and angle brackets"
-        raise ValueError(message)
-    return value
-
-
 Username = Annotated[str, Field(min_length=1, max_length=50, description="1 to 50 characters, unique")]
-Email = Annotated[
-    EmailStr, BeforeValidator(_bare), Field(max_length=255, description="at most 255 characters, unique")
-]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Age = Annotated[int, Field(ge=0, le=150, description="0 to 150")]
 HashedPassword = Annotated[
@@ -79,6 +70,14 @@ class NewPost(Payload):
     content: Content = ""
 
 
+class KeptPost(Payload):
+    """A post of a user: one that is there, changed in what is set, or a new one, which needs a title."""
+
+    id: NewId = Field(default_factory=uuid7)
+    title: Title | None = None
+    content: Content | None = None
+
+
 class NewProfile(Payload):
     """A profile that is created together with its user."""
 
@@ -100,21 +99,35 @@ class NewUser(Payload):
     _has_a_name = model_validator(mode="after")(_named)
 
 
+class ImportUsers(Command[Imported]):
+    """Create 1 to 1,000 users, each judged by itself: one that is there is left out, a bad one refused.
+
+    With `by`, one that is there is changed in what its row sets.
+    """
+
+    kind: ClassVar[str] = "user.import_many"
+
+    rows: Items[NewUser] = Field(min_length=1, max_length=MOST_ROWS)
+    by: Literal["id", "username", "email"] | None = Field(default=None, description="what finds a user")
+
+
 class CreateUser(NewUser, Command[UserView]):
     """Create a user, with posts and a profile if they are given."""
 
     kind: ClassVar[str] = "user.create"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportUsers
 
     posts: Items[NewPost] = Field(default=(), description="posts to create with the user")
     profile: NewProfile | None = Field(default=None, description="the profile to create with the user")
 
 
-class CreateUsers(Command[list[UserView]]):
-    """Create 1 to 1,000 users in one transaction; the result has one view per row."""
+class CreateUsers(Command[list[UserView | None]]):
+    """Create 1 to 1,000 users, or none; the result has one view per row, or None for one that was skipped."""
 
     kind: ClassVar[str] = "user.create_many"
 
-    rows: Items[NewUser] = Field(min_length=1, max_length=1000)
+    rows: Items[NewUser] = Field(min_length=1, max_length=MOST_ROWS)
+    on_duplicate: OnDuplicate = "reject"
 
 
 class UpdateUser(Updating, Command[UserView | None]):
@@ -131,12 +144,35 @@ class UpdateUser(Updating, Command[UserView | None]):
     age: Age | None = None
     hashed_password: HashedPassword | None = Field(default=None, repr=False)
     is_active: bool | None = None
+    profile: NewProfile | None = Field(
+        default=None, description="the profile in place of the one there is; null takes it away"
+    )
+
+
+class SetUserPosts(Addressed, Command[UserView | None]):
+    """Make these the posts of a user, and delete its others; the result has them, or None without a user."""
+
+    kind: ClassVar[str] = "user.set_posts"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+
+    id: UUID | None = None
+    username: Username | None = None
+    email: Email | None = None
+    posts: Items[KeptPost] = Field(max_length=MOST_ROWS, description="posts to keep or to create")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len({post.id for post in self.posts}) < len(self.posts):
+            message = "posts: the same id is there twice"
+            raise ValueError(message)
+        return self
 
 
 class UpsertUser(Upserting, Command[UserView]):
     """Create a user, or change what is set of the one that `by` finds: id, username or email."""
 
     kind: ClassVar[str] = "user.upsert"
+    imported_by: ClassVar[type[Command[Any]] | None] = ImportUsers
     unique: ClassVar[tuple[str, ...]] = _UNIQUE
     required: ClassVar[frozenset[str]] = frozenset({"is_active"})
 
@@ -149,6 +185,15 @@ class UpsertUser(Upserting, Command[UserView]):
     is_active: bool | None = None
 
     _has_a_name = model_validator(mode="after")(_named)  # it has to be able to create
+
+
+class UpsertUsers(UpsertingMany, Command[list[UserView]]):
+    """Create or change 1 to 1,000 users, or none: `by` finds them: id, username or email."""
+
+    kind: ClassVar[str] = "user.upsert_many"
+    unique: ClassVar[tuple[str, ...]] = _UNIQUE
+
+    rows: Items[NewUser] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class DeleteUser(Addressed, Command[bool]):

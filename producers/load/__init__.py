@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,17 @@ from ..client import Producer
 from ..commands import Command, Registry
 from ..errors import BadRow
 from ..fields import Fields
-from .batches import Batches, OnError, RowCommand
+from .batches import Batches
+from .bulk import RowCommand
+from .columns import Columns
 from .loaded import Loaded
+from .outcomes import OnError, Outcomes
+from .rejects import Rejects
 from .row_ids import RowIds
 from .rows import Format, format_of, read_rows
+
+_CONFLICT = "its key came before in this file, with other content"
+_STEP = 1000
 
 
 async def load(
@@ -23,40 +30,65 @@ async def load(
     command: type[Command[Any]],
     *,
     key: str | None = None,
+    by: str | None = None,
+    columns: Mapping[str, str] | None = None,
     on_error: OnError = "stop",
     form: Format | None = None,
     wait: bool = False,
+    dry_run: bool = False,
     report: Callable[[Loaded], None] | None = None,
     registry: Registry | None = None,
 ) -> Loaded:
-    """Send each row of a CSV (its header names the fields) or JSON Lines file as one `command`.
+    """Send the rows of a CSV (its header names the fields) or JSON Lines file, each as one `command`.
 
-    A row's command id derives from its content, or from its value in the column `key`: of a file that is
-    loaded again only what is new is added. A bad row raises BadRow, once the rows before it are sent, or is
-    skipped. A full queue is waited for and, with `wait`, so is every result; `report` is told of each step.
+    Where the command has an import (`Command.imported_by`), rows go a thousand at a time, in one transaction,
+    each judged by itself. A row's id derives from its content, or from its value in the column `key`: of a
+    file that is loaded again only what is new is added. `by` is for an upsert: the field that finds the row.
+    `columns` says which field a column is, "" for none.
+
+    A bad row raises BadRow, once the rows before it are sent, or is skipped. A full queue is waited for and,
+    with `wait`, so is every result. Rows that were skipped or rejected go into a file beside the input
+    (`Loaded.rejects`). `report` is told of each step. With `dry_run` all rows are read, and none is sent.
     `registry` makes the commands inside an Atomic.
 
     Raises BadRow, whose `loaded` says what was sent before, QueueUnavailable and OSError.
     """
-    path = Path(path)
-    limit = producer.settings.payload_limit
+    path, form = Path(path), form or format_of(Path(path))
     fields = Fields(command, registry)
-    rows = read_rows(path, fields, key=key, form=form or format_of(path), longest_cell=limit)
-    batches = Batches(producer, path, on_error=on_error, wait=wait, report=report)
-    with RowIds() as ids, closing(rows):
+    if by is not None:
+        fields.check("by")
+    of_columns = Columns(fields, columns, key)
+    rows = read_rows(path, of_columns, form=form, longest_cell=producer.settings.payload_limit)
+    loaded = Loaded(size=path.stat().st_size)
+    with RowIds() as ids, closing(rows), Rejects(path, form, of_columns) as rejects:
+        outcomes = Outcomes(path, loaded, on_error=on_error, rejects=rejects)
+        if dry_run:
+            outcomes = Outcomes(path, loaded, on_error="skip")
+        batches = Batches(producer, outcomes, command, wait=wait, report=report or (lambda _: None))
         try:
             for row in rows:
-                batches.loaded.rows += 1
-                batches.loaded.read = row.end
+                loaded.rows += 1
+                loaded.read = row.end
                 try:
+                    if by is not None:
+                        row.values.setdefault("by", by)
                     made = row.command(fields)
                 except ValueError as error:
-                    batches.refuse(row.line, str(error))
-                else:
-                    await batches.add(RowCommand(row.line, made, ids.of(made, row.key)))
+                    outcomes.bad(row.line, row.source, str(error))
+                    continue
+                wire = made.to_wire()
+                identified = ids.of(made, row.key, wire)
+                if identified.conflict:
+                    outcomes.add(row.line, row.source, "rejected", _CONFLICT)
+                elif not dry_run:
+                    await batches.add(
+                        RowCommand(row.line, made, wire, identified.id, identified.content, row.source)
+                    )
+                elif loaded.rows % _STEP == 0:
+                    batches.report()
             await batches.finish()
         except BadRow as error:
             await batches.finish()
-            error.loaded = batches.loaded
+            error.loaded = loaded
             raise
-    return batches.loaded
+    return loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 _LISTED = 20
@@ -24,6 +25,8 @@ class Loaded:
 
     `applied`, `rejected` and `dead` are known where the load waits for results; `unanswered` are those whose
     result was no longer kept. `rejected` also has the rows whose key was loaded before with other content.
+    Where a load waits for results, a row that was there already is `duplicate`, and `applied`; where it does
+    not, it may count as `accepted`. `rejects` is the file that has the rows that were bad or rejected.
     `read` of `size` bytes are read; `note` says what is being waited for.
     """
 
@@ -39,6 +42,7 @@ class Loaded:
     read: int = 0
     size: int = 0
     note: str = ""
+    rejects: Path | None = None
 
     @property
     def unlisted(self) -> int:

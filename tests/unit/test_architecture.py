@@ -28,11 +28,13 @@ EXTRA = ["sqlalchemy", "asyncpg", "alembic", "structlog", "uvloop", "worker"]
 
 
 def class_name(kind: str) -> str:
-    """What the command of a kind is called: user.create_many is CreateUsers."""
+    """What the command of a kind is called: user.create_many is CreateUsers, user.set_posts SetUserPosts."""
     entity, verb = kind.split(".")
     if verb.endswith("_where"):
         return class_name(f"{entity}.{verb.removesuffix('_where')}") + "sWhere"
-    plural = "s" if verb in {"create_many", "list", "count"} else ""
+    if verb.startswith("set_"):
+        return "Set" + entity.capitalize() + verb.removeprefix("set_").capitalize()
+    plural = "s" if verb.endswith("_many") or verb in {"list", "count"} else ""
     return verb.removesuffix("_many").capitalize() + entity.capitalize() + plural
 
 
@@ -64,8 +66,10 @@ def test_every_handler_has_its_command(entity: str) -> None:
 
 
 def test_the_table_gives_each_command_to_the_handler_of_its_name() -> None:
-    cases = re.findall(r"case (\w+)\(\):\s+return await (\w+)\(", inspect.getsource(worker.handlers.handle))
+    source = inspect.getsource(worker.handlers)
+    cases = re.findall(r"case of\.(\w+)\(\):\s+return await \w+\.(\w+)\(", source)
     assert dict(cases) == {command.__name__: function_name(command.__name__) for command in COMMANDS}
+    assert list(worker.handlers.HANDLERS) == COMMANDS
 
 
 def test_the_executor_is_a_page_to_read() -> None:

@@ -51,7 +51,7 @@ async def test_add_one(run: Run) -> None:
 async def test_add_many(run: Run) -> None:
     people = [("Ada", 36), ("Bob", 20)]
     users = await run(CreateUsers(rows=[NewUser(name=name, age=age) for name, age in people]))
-    assert [(user.name, user.age) for user in users] == people
+    assert [user and (user.name, user.age) for user in users] == people
 
 
 async def test_all(run: Run) -> None:

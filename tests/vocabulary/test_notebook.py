@@ -53,7 +53,7 @@ async def pairs(run: Run, *fields: str, **options: Any) -> list[tuple[Any, ...]]
 async def test_add_many(run: Run) -> None:
     rows = [NewUser(username=name) for name in ("john", "alice", "mark")]
     users = await run(CreateUsers(rows=rows))
-    assert [user.username for user in users] == ["john", "alice", "mark"]
+    assert [user and user.username for user in users] == ["john", "alice", "mark"]
 
 
 async def test_add_one_and_refresh(run: Run) -> None:

@@ -4,229 +4,164 @@ from typing import Any, assert_never, get_args
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from producers.commands import (
-    Command,
-    CountLikes,
-    CountPosts,
-    CountProfiles,
-    CountUsers,
-    CreateLike,
-    CreateLikes,
-    CreatePost,
-    CreatePosts,
-    CreateProfile,
-    CreateProfiles,
-    CreateUser,
-    CreateUsers,
-    DeleteLike,
-    DeleteLikesWhere,
-    DeletePost,
-    DeletePostsWhere,
-    DeleteProfile,
-    DeleteProfilesWhere,
-    DeleteUser,
-    DeleteUsersWhere,
-    ExampleCommand,
-    FindLike,
-    FindPost,
-    FindProfile,
-    FindUser,
-    FirstLike,
-    FirstPost,
-    FirstProfile,
-    FirstUser,
-    GetLike,
-    GetPost,
-    GetProfile,
-    GetUser,
-    ListLikes,
-    ListPosts,
-    ListProfiles,
-    ListUsers,
-    OneLike,
-    OnePost,
-    OneProfile,
-    OneUser,
-    UpdatePost,
-    UpdatePostsWhere,
-    UpdateProfile,
-    UpdateProfilesWhere,
-    UpdateUser,
-    UpdateUsersWhere,
-    UpsertLike,
-    UpsertPost,
-    UpsertProfile,
-    UpsertUser,
-)
+from producers import commands as of
+from producers.commands import Command
 
 from ..app import Handler
-from .like import (
-    count_likes,
-    create_like,
-    create_likes,
-    delete_like,
-    delete_likes_where,
-    find_like,
-    first_like,
-    get_like,
-    list_likes,
-    one_like,
-    upsert_like,
-)
-from .post import (
-    count_posts,
-    create_post,
-    create_posts,
-    delete_post,
-    delete_posts_where,
-    find_post,
-    first_post,
-    get_post,
-    list_posts,
-    one_post,
-    update_post,
-    update_posts_where,
-    upsert_post,
-)
-from .profile import (
-    count_profiles,
-    create_profile,
-    create_profiles,
-    delete_profile,
-    delete_profiles_where,
-    find_profile,
-    first_profile,
-    get_profile,
-    list_profiles,
-    one_profile,
-    update_profile,
-    update_profiles_where,
-    upsert_profile,
-)
-from .user import (
-    count_users,
-    create_user,
-    create_users,
-    delete_user,
-    delete_users_where,
-    find_user,
-    first_user,
-    get_user,
-    list_users,
-    one_user,
-    update_user,
-    update_users_where,
-    upsert_user,
-)
+from . import like, post, profile, user
+
+# Each is a table; the type checker holds that no command is left out.
 
 
-async def handle(  # noqa: C901, PLR0911, PLR0912, PLR0915  # it is a table
-    session: AsyncSession, command: ExampleCommand
-) -> object:
-    """Carry a command out in the session's open transaction; the type checker holds that none is left out."""
+async def handle_user(session: AsyncSession, command: of.UserCommand) -> object:  # noqa: C901, PLR0911, PLR0912  # a table
+    """Carry a command about users out in the session's open transaction."""
     match command:
-        case CreateUser():
-            return await create_user(session, command)
-        case CreateUsers():
-            return await create_users(session, command)
-        case UpdateUser():
-            return await update_user(session, command)
-        case UpsertUser():
-            return await upsert_user(session, command)
-        case DeleteUser():
-            return await delete_user(session, command)
-        case UpdateUsersWhere():
-            return await update_users_where(session, command)
-        case DeleteUsersWhere():
-            return await delete_users_where(session, command)
-        case GetUser():
-            return await get_user(session, command)
-        case ListUsers():
-            return await list_users(session, command)
-        case CountUsers():
-            return await count_users(session, command)
-        case OneUser():
-            return await one_user(session, command)
-        case FindUser():
-            return await find_user(session, command)
-        case FirstUser():
-            return await first_user(session, command)
-        case CreatePost():
-            return await create_post(session, command)
-        case CreatePosts():
-            return await create_posts(session, command)
-        case UpdatePost():
-            return await update_post(session, command)
-        case UpsertPost():
-            return await upsert_post(session, command)
-        case DeletePost():
-            return await delete_post(session, command)
-        case UpdatePostsWhere():
-            return await update_posts_where(session, command)
-        case DeletePostsWhere():
-            return await delete_posts_where(session, command)
-        case GetPost():
-            return await get_post(session, command)
-        case ListPosts():
-            return await list_posts(session, command)
-        case CountPosts():
-            return await count_posts(session, command)
-        case OnePost():
-            return await one_post(session, command)
-        case FindPost():
-            return await find_post(session, command)
-        case FirstPost():
-            return await first_post(session, command)
-        case CreateProfile():
-            return await create_profile(session, command)
-        case CreateProfiles():
-            return await create_profiles(session, command)
-        case UpdateProfile():
-            return await update_profile(session, command)
-        case UpsertProfile():
-            return await upsert_profile(session, command)
-        case DeleteProfile():
-            return await delete_profile(session, command)
-        case UpdateProfilesWhere():
-            return await update_profiles_where(session, command)
-        case DeleteProfilesWhere():
-            return await delete_profiles_where(session, command)
-        case GetProfile():
-            return await get_profile(session, command)
-        case ListProfiles():
-            return await list_profiles(session, command)
-        case CountProfiles():
-            return await count_profiles(session, command)
-        case OneProfile():
-            return await one_profile(session, command)
-        case FindProfile():
-            return await find_profile(session, command)
-        case FirstProfile():
-            return await first_profile(session, command)
-        case CreateLike():
-            return await create_like(session, command)
-        case CreateLikes():
-            return await create_likes(session, command)
-        case UpsertLike():
-            return await upsert_like(session, command)
-        case DeleteLike():
-            return await delete_like(session, command)
-        case DeleteLikesWhere():
-            return await delete_likes_where(session, command)
-        case GetLike():
-            return await get_like(session, command)
-        case ListLikes():
-            return await list_likes(session, command)
-        case CountLikes():
-            return await count_likes(session, command)
-        case OneLike():
-            return await one_like(session, command)
-        case FindLike():
-            return await find_like(session, command)
-        case FirstLike():
-            return await first_like(session, command)
+        case of.CreateUser():
+            return await user.create_user(session, command)
+        case of.CreateUsers():
+            return await user.create_users(session, command)
+        case of.ImportUsers():
+            return await user.import_users(session, command)
+        case of.UpdateUser():
+            return await user.update_user(session, command)
+        case of.SetUserPosts():
+            return await user.set_user_posts(session, command)
+        case of.UpsertUser():
+            return await user.upsert_user(session, command)
+        case of.UpsertUsers():
+            return await user.upsert_users(session, command)
+        case of.DeleteUser():
+            return await user.delete_user(session, command)
+        case of.UpdateUsersWhere():
+            return await user.update_users_where(session, command)
+        case of.DeleteUsersWhere():
+            return await user.delete_users_where(session, command)
+        case of.GetUser():
+            return await user.get_user(session, command)
+        case of.OneUser():
+            return await user.one_user(session, command)
+        case of.FindUser():
+            return await user.find_user(session, command)
+        case of.FirstUser():
+            return await user.first_user(session, command)
+        case of.ListUsers():
+            return await user.list_users(session, command)
+        case of.CountUsers():
+            return await user.count_users(session, command)
         case _:
             assert_never(command)
 
 
-HANDLERS: dict[type[Command[Any]], Handler] = dict.fromkeys(get_args(ExampleCommand), handle)
+async def handle_post(session: AsyncSession, command: of.PostCommand) -> object:  # noqa: C901, PLR0911, PLR0912  # a table
+    """Carry a command about posts out in the session's open transaction."""
+    match command:
+        case of.CreatePost():
+            return await post.create_post(session, command)
+        case of.CreatePosts():
+            return await post.create_posts(session, command)
+        case of.ImportPosts():
+            return await post.import_posts(session, command)
+        case of.UpdatePost():
+            return await post.update_post(session, command)
+        case of.UpsertPost():
+            return await post.upsert_post(session, command)
+        case of.UpsertPosts():
+            return await post.upsert_posts(session, command)
+        case of.DeletePost():
+            return await post.delete_post(session, command)
+        case of.UpdatePostsWhere():
+            return await post.update_posts_where(session, command)
+        case of.DeletePostsWhere():
+            return await post.delete_posts_where(session, command)
+        case of.GetPost():
+            return await post.get_post(session, command)
+        case of.OnePost():
+            return await post.one_post(session, command)
+        case of.FindPost():
+            return await post.find_post(session, command)
+        case of.FirstPost():
+            return await post.first_post(session, command)
+        case of.ListPosts():
+            return await post.list_posts(session, command)
+        case of.CountPosts():
+            return await post.count_posts(session, command)
+        case _:
+            assert_never(command)
+
+
+async def handle_profile(session: AsyncSession, command: of.ProfileCommand) -> object:  # noqa: C901, PLR0911, PLR0912  # a table
+    """Carry a command about profiles out in the session's open transaction."""
+    match command:
+        case of.CreateProfile():
+            return await profile.create_profile(session, command)
+        case of.CreateProfiles():
+            return await profile.create_profiles(session, command)
+        case of.ImportProfiles():
+            return await profile.import_profiles(session, command)
+        case of.UpdateProfile():
+            return await profile.update_profile(session, command)
+        case of.UpsertProfile():
+            return await profile.upsert_profile(session, command)
+        case of.UpsertProfiles():
+            return await profile.upsert_profiles(session, command)
+        case of.DeleteProfile():
+            return await profile.delete_profile(session, command)
+        case of.UpdateProfilesWhere():
+            return await profile.update_profiles_where(session, command)
+        case of.DeleteProfilesWhere():
+            return await profile.delete_profiles_where(session, command)
+        case of.GetProfile():
+            return await profile.get_profile(session, command)
+        case of.OneProfile():
+            return await profile.one_profile(session, command)
+        case of.FindProfile():
+            return await profile.find_profile(session, command)
+        case of.FirstProfile():
+            return await profile.first_profile(session, command)
+        case of.ListProfiles():
+            return await profile.list_profiles(session, command)
+        case of.CountProfiles():
+            return await profile.count_profiles(session, command)
+        case _:
+            assert_never(command)
+
+
+async def handle_like(session: AsyncSession, command: of.LikeCommand) -> object:  # noqa: C901, PLR0911, PLR0912  # a table
+    """Carry a command about likes out in the session's open transaction."""
+    match command:
+        case of.CreateLike():
+            return await like.create_like(session, command)
+        case of.CreateLikes():
+            return await like.create_likes(session, command)
+        case of.ImportLikes():
+            return await like.import_likes(session, command)
+        case of.UpsertLike():
+            return await like.upsert_like(session, command)
+        case of.UpsertLikes():
+            return await like.upsert_likes(session, command)
+        case of.DeleteLike():
+            return await like.delete_like(session, command)
+        case of.DeleteLikesWhere():
+            return await like.delete_likes_where(session, command)
+        case of.GetLike():
+            return await like.get_like(session, command)
+        case of.OneLike():
+            return await like.one_like(session, command)
+        case of.FindLike():
+            return await like.find_like(session, command)
+        case of.FirstLike():
+            return await like.first_like(session, command)
+        case of.ListLikes():
+            return await like.list_likes(session, command)
+        case of.CountLikes():
+            return await like.count_likes(session, command)
+        case _:
+            assert_never(command)
+
+
+HANDLERS: dict[type[Command[Any]], Handler] = {
+    **dict.fromkeys(get_args(of.UserCommand), handle_user),
+    **dict.fromkeys(get_args(of.PostCommand), handle_post),
+    **dict.fromkeys(get_args(of.ProfileCommand), handle_profile),
+    **dict.fromkeys(get_args(of.LikeCommand), handle_like),
+}

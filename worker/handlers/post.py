@@ -1,7 +1,9 @@
 """How the commands about posts are carried out."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import (
@@ -13,20 +15,25 @@ from producers.commands import (
     FindPost,
     FirstPost,
     GetPost,
+    Imported,
+    ImportPosts,
     ListPosts,
+    NewPostOf,
     OnePost,
     Page,
     PostView,
     UpdatePost,
     UpdatePostsWhere,
     UpsertPost,
+    UpsertPosts,
 )
 from producers.errors import CommandRejected
 
 from ..models import Like, Post
-from .verbs import Verbs
+from .bulk import BulkVerbs
+from .imports import import_rows
 
-posts = Verbs(Post, PostView)
+posts = BulkVerbs(Post, PostView)
 
 
 async def create_post(session: AsyncSession, command: CreatePost) -> PostView:
@@ -34,9 +41,16 @@ async def create_post(session: AsyncSession, command: CreatePost) -> PostView:
     return await posts.create(session, command)
 
 
-async def create_posts(session: AsyncSession, command: CreatePosts) -> list[PostView]:
+async def create_posts(session: AsyncSession, command: CreatePosts) -> list[PostView | None]:
     """Insert posts."""
-    return await posts.create_many(session, command.rows)
+    return await posts.create_rows(session, command.rows, command.on_duplicate)
+
+
+async def import_posts(session: AsyncSession, command: ImportPosts) -> Imported:
+    """Insert or change posts, each by itself."""
+    liked = await liked_by_authors(session, command.rows) if command.by else []
+    refused = dict.fromkeys(liked, liked_by_author("user_id"))
+    return await import_rows(posts, session, command.rows, by=command.by, refused=refused)
 
 
 async def update_post(session: AsyncSession, command: UpdatePost) -> PostView | None:
@@ -49,6 +63,13 @@ async def upsert_post(session: AsyncSession, command: UpsertPost) -> PostView:
     """Insert or change a post."""
     await refuse_liker(session, command.id, command.user_id)
     return await posts.upsert(session, command)
+
+
+async def upsert_posts(session: AsyncSession, command: UpsertPosts) -> list[PostView]:
+    """Insert or change posts."""
+    for place in await liked_by_authors(session, command.rows):
+        raise liked_by_author(f"rows.{place}.user_id")
+    return await posts.upsert_many(session, command)
 
 
 async def delete_post(session: AsyncSession, command: DeletePost) -> bool:
@@ -99,4 +120,17 @@ async def count_posts(session: AsyncSession, command: CountPosts) -> int:
 async def refuse_liker(session: AsyncSession, post_id: UUID, author: UUID | None) -> None:
     """Reject an author who likes the post: nobody likes their own."""
     if author is not None and await session.get(Like, (author, post_id)) is not None:
-        raise CommandRejected("the new author likes this post", code="own_post", field="user_id")
+        raise liked_by_author("user_id")
+
+
+async def liked_by_authors(session: AsyncSession, rows: Sequence[NewPostOf]) -> list[int]:
+    """Find the places of posts whose new author likes them."""
+    pairs = [(row.user_id, row.id) for row in rows]
+    found = select(Like.user_id, Like.post_id).where(tuple_(Like.user_id, Like.post_id).in_(pairs))
+    liked = {tuple(row) for row in await session.execute(found)}
+    return [place for place, pair in enumerate(pairs) if pair in liked]
+
+
+def liked_by_author(field: str) -> CommandRejected:
+    """Say that nobody likes their own post."""
+    return CommandRejected("the new author likes this post", code="own_post", field=field)

@@ -11,6 +11,8 @@ from producers.commands import (
     FindProfile,
     FirstProfile,
     GetProfile,
+    Imported,
+    ImportProfiles,
     ListProfiles,
     OneProfile,
     Page,
@@ -18,12 +20,14 @@ from producers.commands import (
     UpdateProfile,
     UpdateProfilesWhere,
     UpsertProfile,
+    UpsertProfiles,
 )
 
 from ..models import Profile
-from .verbs import Verbs
+from .bulk import BulkVerbs
+from .imports import import_rows
 
-profiles = Verbs(Profile, ProfileView)
+profiles = BulkVerbs(Profile, ProfileView)
 
 
 async def create_profile(session: AsyncSession, command: CreateProfile) -> ProfileView:
@@ -31,9 +35,14 @@ async def create_profile(session: AsyncSession, command: CreateProfile) -> Profi
     return await profiles.create(session, command)
 
 
-async def create_profiles(session: AsyncSession, command: CreateProfiles) -> list[ProfileView]:
+async def create_profiles(session: AsyncSession, command: CreateProfiles) -> list[ProfileView | None]:
     """Insert profiles."""
-    return await profiles.create_many(session, command.rows)
+    return await profiles.create_rows(session, command.rows, command.on_duplicate)
+
+
+async def import_profiles(session: AsyncSession, command: ImportProfiles) -> Imported:
+    """Insert or change profiles, each by itself."""
+    return await import_rows(profiles, session, command.rows, by=command.by)
 
 
 async def update_profile(session: AsyncSession, command: UpdateProfile) -> ProfileView | None:
@@ -44,6 +53,11 @@ async def update_profile(session: AsyncSession, command: UpdateProfile) -> Profi
 async def upsert_profile(session: AsyncSession, command: UpsertProfile) -> ProfileView:
     """Insert or change a profile."""
     return await profiles.upsert(session, command)
+
+
+async def upsert_profiles(session: AsyncSession, command: UpsertProfiles) -> list[ProfileView]:
+    """Insert or change profiles."""
+    return await profiles.upsert_many(session, command)
 
 
 async def delete_profile(session: AsyncSession, command: DeleteProfile) -> bool:

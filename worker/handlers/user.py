@@ -1,5 +1,7 @@
 """How the commands about users are carried out."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,21 +14,27 @@ from producers.commands import (
     FindUser,
     FirstUser,
     GetUser,
+    Imported,
+    ImportUsers,
     ListUsers,
     OneUser,
     Page,
+    SetUserPosts,
     UpdateUser,
     UpdateUsersWhere,
     UpsertUser,
+    UpsertUsers,
     UserView,
 )
 
 from ..models import Post, Profile, User
+from .bulk import BulkVerbs
+from .detach import replace_posts, replace_profile
+from .imports import import_rows
 from .post import posts
 from .profile import profiles
-from .verbs import Verbs
 
-users = Verbs(User, UserView)
+users = BulkVerbs(User, UserView)
 
 ALL_USERS = text("SELECT count(*) FROM users")
 """A constant: what a payload says is only ever bound, never put into SQL."""
@@ -43,24 +51,47 @@ async def create_user(session: AsyncSession, command: CreateUser) -> UserView:
     )
     session.add(user)
     await session.flush()
-    view = users.shape.of_object(user, [name for name in ("posts", "profile") if getattr(command, name)])
-    session.expunge(user)  # the other verbs go past the session's objects, so this one would grow stale
-    return view
+    return shown(session, user, [name for name in ("posts", "profile") if getattr(command, name)])
 
 
-async def create_users(session: AsyncSession, command: CreateUsers) -> list[UserView]:
+async def create_users(session: AsyncSession, command: CreateUsers) -> list[UserView | None]:
     """Insert users."""
-    return await users.create_many(session, command.rows)
+    return await users.create_rows(session, command.rows, command.on_duplicate)
+
+
+async def import_users(session: AsyncSession, command: ImportUsers) -> Imported:
+    """Insert or change users, each by itself."""
+    return await import_rows(users, session, command.rows, by=command.by)
 
 
 async def update_user(session: AsyncSession, command: UpdateUser) -> UserView | None:
-    """Change a user."""
-    return await users.update(session, command)
+    """Change a user; its profile is detached by its relationship."""
+    if "profile" not in command.model_fields_set:
+        return await users.update(session, command)
+    others = command.model_fields_set - {"profile"}
+    plain = UpdateUser.model_construct(others, **{name: getattr(command, name) for name in others})
+    changed = await users.update(session, plain)
+    if changed is None:
+        return None
+    profile = Profile(**profiles.values(command.profile)) if command.profile else None
+    return shown(session, await replace_profile(session, changed.id, profile), ["profile"])
+
+
+async def set_user_posts(session: AsyncSession, command: SetUserPosts) -> UserView | None:
+    """Give a user the posts; those it had besides are orphans, and deleted."""
+    named = getattr(User, command.address) == getattr(command, command.address)
+    user = await replace_posts(session, named, command.posts)
+    return None if user is None else shown(session, user, ["posts"])
 
 
 async def upsert_user(session: AsyncSession, command: UpsertUser) -> UserView:
     """Insert or change a user."""
     return await users.upsert(session, command)
+
+
+async def upsert_users(session: AsyncSession, command: UpsertUsers) -> list[UserView]:
+    """Insert or change users."""
+    return await users.upsert_many(session, command)
 
 
 async def delete_user(session: AsyncSession, command: DeleteUser) -> bool:
@@ -108,3 +139,10 @@ async def count_users(session: AsyncSession, command: CountUsers) -> int:
     if command.where is None:
         return int((await session.execute(ALL_USERS)).scalar_one())
     return await users.count(session, command)
+
+
+def shown(session: AsyncSession, user: User, relations: Sequence[str]) -> UserView:
+    """Make the view of a user that was written through the relationships."""
+    view = users.shape.of_object(user, relations)
+    session.expunge(user)  # the other verbs go past the session's objects, so this one would grow stale
+    return view

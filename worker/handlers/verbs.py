@@ -41,6 +41,7 @@ class Verbs(Reads[V]):
             for column in self.table.c
             if column.default is not None or column.server_default is not None
         }
+        self._columns: dict[type[Payload], tuple[list[str], list[str]]] = {}
         self._touched: dict[str, ColumnElement[Any]] = {}
         if issubclass(model, Versioned):
             self._touched["version"] = self.table.c.version + 1
@@ -53,15 +54,21 @@ class Verbs(Reads[V]):
         A None that nobody set leaves a column with a default of its own to that default. All other fields
         are there, set or not, so that the rows of a bulk command fit into one statement.
         """
-        values = {name: getattr(payload, name) for name in type(payload).model_fields if name in self.table.c}
+        columns, with_default = self._columns_of(type(payload))
+        values = {name: getattr(payload, name) for name in columns}
         left_out = [
-            name
-            for name in self._with_default.intersection(values)
-            if values[name] is None and name not in payload.model_fields_set
+            name for name in with_default if values[name] is None and name not in payload.model_fields_set
         ]
         for name in left_out:
             del values[name]
         return values
+
+    def _columns_of(self, payload: type[Payload]) -> tuple[list[str], list[str]]:
+        """Return the columns that a payload has values for, and those of them with a default of their own."""
+        if payload not in self._columns:
+            columns = [name for name in payload.model_fields if name in self.table.c]
+            self._columns[payload] = columns, [name for name in columns if name in self._with_default]
+        return self._columns[payload]
 
     async def create(self, session: AsyncSession, payload: Payload) -> V:
         """Insert one row."""

@@ -10,7 +10,7 @@ ADA, BOB = CreateUser(username="ada"), CreateUser(username="bob")
 def ids(*commands: CreateUser, key: str | None = None) -> list[UUID]:
     """Give the ids of the rows of one file."""
     with RowIds() as row_ids:
-        return [row_ids.of(command, key) for command in commands]
+        return [UUID(str(row_ids.of(command, key).id)) for command in commands]
 
 
 def test_a_file_read_again_has_the_same_ids() -> None:

@@ -6,6 +6,7 @@ import pytest
 from producers.commands import CreateUser
 from producers.errors import BadRow
 from producers.fields import Fields
+from producers.load.columns import Columns
 from producers.load.rows import Format, Row, format_of, read_rows
 
 USER = Fields(CreateUser)
@@ -15,7 +16,7 @@ def read(tmp_path: Path, content: str | bytes, form: Format = "csv", key: str | 
     """Write a file and read its rows."""
     path = tmp_path / "rows"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(read_rows(path, USER, key=key, form=form, longest_cell=200_000))
+    return list(read_rows(path, Columns(USER, key=key), form=form, longest_cell=200_000))
 
 
 def test_the_header_names_the_fields(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""Files loaded through a worker into a database."""
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from producers import Producer
+from producers.commands import CreatePost, CreateUser, UpsertUser
+from producers.load import load
+from producers.load.loaded import Loaded
+from tests.processes import Process, environment_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+async def producer(database_url: str, redis_url: str, queue_name: str) -> AsyncIterator[Producer]:
+    """A producer with a worker at the other end."""
+    environment = environment_of(database_url, redis_url, queue_name)
+    with Process("run", environment=environment) as worker:
+        await worker.says("worker.started")
+        async with Producer(redis_url, queue=queue_name) as producer:
+            yield producer
+
+
+async def scalar(engine: AsyncEngine, statement: str) -> object:
+    """Read one value."""
+    async with engine.connect() as connection:
+        return (await connection.execute(text(statement))).scalar_one()
+
+
+def counts(loaded: Loaded) -> tuple[int, int, int, int]:
+    """What became of the rows."""
+    return loaded.accepted, loaded.duplicate, loaded.applied, loaded.rejected
+
+
+async def test_of_a_file_loaded_again_only_what_is_new_is_added(
+    producer: Producer, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    path, rows = tmp_path / "users.csv", [f"u{number},u{number}@example.com" for number in range(2500)]
+    path.write_text("\n".join(["username,email", *rows]))
+    assert counts(await load(producer, path, CreateUser, wait=True)) == (2500, 0, 2500, 0)
+    random.shuffle(rows)
+    path.write_text("\n".join(["username,email", *rows, "new,", "u7,other@example.com"]))
+    again = await load(producer, path, CreateUser, wait=True)
+    assert counts(again) == (2, 2500, 2501, 1)
+    assert await scalar(engine, "SELECT count(*) FROM users") == 2501
+    # One ending for each import: three of them, and then three others.
+    assert await scalar(engine, "SELECT count(*) FROM processed_commands WHERE ending = 'applied'") == 6
+
+    assert again.rejects is not None
+    assert again.rejects.read_text() == (
+        'username,email,_error\nu7,other@example.com,"unique violation (username, uq_users_username)"\n'
+    )
+    again.rejects.write_text(again.rejects.read_text().replace("u7,", "u8000,"))
+    assert counts(await load(producer, again.rejects, CreateUser, wait=True)) == (1, 0, 1, 0)
+    assert await scalar(engine, "SELECT email FROM users WHERE username = 'u8000'") == "other@example.com"
+
+
+async def test_a_file_changes_what_is_there(producer: Producer, engine: AsyncEngine, tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("username,age\n" + "".join(f"u{number},1\n" for number in range(1200)))
+    await load(producer, path, CreateUser, wait=True)
+    path.write_text("login,age\n" + "".join(f"u{number},2\n" for number in range(1000, 1300)))
+    changed = await load(producer, path, UpsertUser, by="username", columns={"login": "username"}, wait=True)
+    assert counts(changed) == (300, 0, 300, 0)
+    assert await scalar(engine, "SELECT count(*) FROM users WHERE age = 2") == 300
+    assert await scalar(engine, "SELECT count(*) FROM users WHERE version = 2") == 200
+    assert await scalar(engine, "SELECT count(*) FROM users") == 1300
+
+
+async def test_posts_that_came_before_their_authors_are_loaded_again(
+    producer: Producer, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    users, posts = tmp_path / "users.csv", tmp_path / "posts.csv"
+    author = "01890000-0000-7000-8000-000000000001"
+    users.write_text(f"id,username\n{author},ada\n")
+    posts.write_text(f"title,user_id\none,{author}\ntwo,{author}\n")
+    early = await load(producer, posts, CreatePost, wait=True)
+    assert counts(early) == (2, 0, 0, 2)
+    await load(producer, users, CreateUser, wait=True)
+    assert counts(await load(producer, posts, CreatePost, wait=True)) == (0, 2, 2, 0)
+    assert await scalar(engine, "SELECT count(*) FROM posts") == 2

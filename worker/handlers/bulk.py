@@ -1,0 +1,147 @@
+"""The verbs for many rows: each is one statement for each set of columns, which as a rule is one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from sqlalchemy import Insert, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from producers.commands import Payload, View
+from producers.commands.bulk import OnDuplicate, UpsertingMany
+
+from ..sqlstates import columns, driver_error, sqlstate_of
+from .dialects import insert_or_update
+from .halves import Halves
+from .verbs import Verbs
+
+V = TypeVar("V", bound=View)
+Row = dict[str, Any]
+
+_KEY = re.compile(r"[^(]*\([^()]*\)=\((.*)\) (?:already exists|is not present)", re.DOTALL)
+_TAKEN = "23505"
+
+
+class BulkVerbs(Verbs[V]):
+    """The verbs, and those for many rows at once: all of them are written, or none."""
+
+    async def create_rows(
+        self, session: AsyncSession, payloads: Sequence[Payload], on_duplicate: OnDuplicate
+    ) -> list[V | None]:
+        """Insert rows; where duplicates are skipped, None stands for each of them."""
+        if on_duplicate == "reject":
+            with naming_the_row(payloads):
+                return [*await self.create_many(session, payloads)]
+        views: dict[Any, V] = {}
+        first = {self.key_of(payload): place for place, payload in reversed([*enumerate(payloads)])}
+        rows = [self.values(payloads[place]) for place in sorted(first.values())]
+        for alike in by_columns(rows):
+            views.update(await self._insert_skipping(session, alike))
+        return [
+            views.get(self.key_of(payload)) if first[self.key_of(payload)] == place else None
+            for place, payload in enumerate(payloads)
+        ]
+
+    async def upsert_many(self, session: AsyncSession, command: UpsertingMany) -> list[V]:
+        """Insert each row, or write what it sets to the one that has its value of `by`."""
+        key, by = command.unique[0], command.by
+        rows = [set_values(row, key) for row in command.rows]
+        views: dict[Any, V] = {}
+        with naming_the_row(command.rows):
+            for alike in by_columns(rows):
+                statement = self.upserting(alike[0], key=key, by=by)
+                result = await session.execute(statement.returning(self.table.c[by], *self._shown), alike)
+                views.update((found, self.shape.of_row(row)) for found, *row in result)
+        return [views[getattr(row, by)] for row in command.rows]
+
+    def upserting(self, row: Row, *, key: str, by: str) -> postgresql.Insert:
+        """Write the upsert of rows with the columns of this one."""
+        changes = [name for name in row if name not in {key, by}]
+        return insert_or_update(self.table, row, by=by, changes=changes, touched=self._touched)
+
+    def dialect(self, session: AsyncSession) -> str:
+        """Name the dialect of the session's database."""
+        return session.get_bind(self._model).dialect.name
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The columns of the primary key."""
+        return self._key
+
+    @property
+    def key_name(self) -> str:
+        """The one column of the primary key."""
+        [name] = self._key
+        return name
+
+    def key_of(self, row: Any) -> Any:
+        """Return the primary key of a payload: its value, or a tuple of them."""
+        return attrgetter(*self._key)(row)
+
+    async def _insert_skipping(self, session: AsyncSession, rows: Sequence[Row]) -> dict[Any, V]:
+        skipping = insert_skipping(self.table, self.dialect(session))
+        if skipping is not None:
+            return await self._write(session, skipping, rows)
+        plain = insert(self.table)
+        halves = Halves[Row, dict[Any, V]](session, lambda some: self._write(session, plain, some))
+        await halves.take(rows)
+        for _, error in halves.refused:
+            if sqlstate_of(error) != _TAKEN:
+                raise error
+        return {key: view for views in halves.written for key, view in views.items()}
+
+    async def _write(self, session: AsyncSession, statement: Insert, rows: Sequence[Row]) -> dict[Any, V]:
+        keys = [self.table.c[name] for name in self._key]
+        result = await session.execute(statement.returning(*keys, *self._shown), rows)
+        count = len(keys)
+        return {
+            row[0] if count == 1 else tuple(row[:count]): self.shape.of_row(row[count:]) for row in result
+        }
+
+
+def insert_skipping(table: Table, dialect: str) -> Insert | None:
+    """Write the insert that leaves out a row whose key or unique field is taken, if the dialect has one."""
+    match dialect:
+        case "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing()
+        case "sqlite":
+            return sqlite.insert(table).on_conflict_do_nothing()
+        case _:
+            return None
+
+
+def set_values(payload: Payload, key: str) -> Row:
+    """Return the key of a row, and what it sets, by column."""
+    given = payload.model_fields_set | {key}
+    return {name: getattr(payload, name) for name in type(payload).model_fields if name in given}
+
+
+def by_columns(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Put rows with the same columns together: they fit into one statement."""
+    alike: dict[frozenset[str], list[Row]] = {}
+    for row in rows:
+        alike.setdefault(frozenset(row), []).append(row)
+    yield from alike.values()
+
+
+@contextmanager
+def naming_the_row(payloads: Sequence[Payload]) -> Iterator[None]:
+    """Note on the database's error which row it is about, if it tells."""
+    try:
+        yield
+    except IntegrityError as error:
+        names, told = columns(error), _KEY.match(getattr(driver_error(error), "detail", None) or "")
+        if names and told:
+            for place, payload in reversed([*enumerate(payloads)]):  # of two equal ones, the later is refused
+                if ", ".join(str(getattr(payload, name, None)) for name in names.split(", ")) == told.group(
+                    1
+                ):
+                    error.add_note(f"in rows.{place} of {len(payloads)}")
+                    break
+        raise

@@ -1,0 +1,41 @@
+"""Why an insert left a row out: it is there already, or another row has one of its unique values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, UniqueConstraint, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+Values = tuple[Any, ...]
+
+
+async def found(
+    session: AsyncSession, table: Table, names: Sequence[str], values: Sequence[Values]
+) -> set[Values]:
+    """Return those of the `values` of some columns that a row has."""
+    if not values:
+        return set()
+    columns: list[ColumnElement[Any]] = [table.c[name] for name in names]
+    if len(columns) == 1:
+        matches = columns[0].in_([value for (value,) in values])
+    else:
+        matches = tuple_(*columns).in_(values)
+    return {tuple(row) for row in await session.execute(select(*columns).where(matches))}
+
+
+async def keys_there(
+    session: AsyncSession, table: Table, names: Sequence[str], keys: Sequence[Any]
+) -> set[Any]:
+    """Return those of the primary keys that are there; a key of several columns is a tuple."""
+    if len(names) > 1:
+        return await found(session, table, names, keys)
+    return {key for (key,) in await found(session, table, names, [(key,) for key in keys])}
+
+
+def unique_constraints(table: Table) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Give the columns and the name of each unique constraint."""
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield tuple(str(column.key) for column in constraint.columns), str(constraint.name)
