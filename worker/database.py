@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .settings import WorkerOptions
 
 Sessions = async_sessionmaker[AsyncSession]
+_SQLITE_POOL = 2
 
 
 def create_engine(options: WorkerOptions, url: str = "") -> AsyncEngine:
@@ -36,7 +37,7 @@ def create_engine(options: WorkerOptions, url: str = "") -> AsyncEngine:
     url = url or options.database_url
     engine = create_async_engine(
         url,
-        pool_size=options.pool_size or options.concurrency,
+        pool_size=options.pool_size or _pool_size(options, url),
         max_overflow=0,
         pool_timeout=options.job_timeout,
         pool_pre_ping=options.pool_pre_ping,
@@ -46,6 +47,12 @@ def create_engine(options: WorkerOptions, url: str = "") -> AsyncEngine:
     )
     prepare(engine, options)
     return engine
+
+
+def _pool_size(options: WorkerOptions, url: str) -> int:
+    """Say how many connections are worth having: of SQLite's one writes, and those that wait slow it down."""
+    of_sqlite = make_url(url).drivername == database_url.SQLITE
+    return min(options.concurrency, _SQLITE_POOL) if of_sqlite else options.concurrency
 
 
 def prepare(engine: AsyncEngine, options: WorkerOptions) -> None:
@@ -148,8 +155,9 @@ def cut(connection: AsyncConnection) -> None:
         return  # it has none any more; to ask for it would take another one out of the pool
     driver = sync.connection.dbapi_connection
     if driver is not None:
-        sqlite.interrupt(driver)  # nothing to the other drivers
         with suppress(Exception):
+            if sync.dialect.name == "sqlite":
+                sqlite.stop(driver)
             sync.dialect.do_terminate(driver)
 
 

@@ -43,10 +43,14 @@ def prepare(engine: Engine, *, patience: float, longest: float, idle: float) -> 
     statement = "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())
 
     def connect(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute(statement)
-        cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin")
-        cursor.close()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin")
+            cursor.close()
+        except BaseException:
+            connection.terminate()  # nobody else knows of it yet
+            raise
 
     if event.contains(engine, "begin", _begin):
         return

@@ -42,7 +42,8 @@ class WorkerOptions(Settings):
     pool_size: int | None = Field(
         default=None,
         ge=1,
-        description="Connections to the database, and so the most slots; WORKER_CONCURRENCY by default.",
+        description="Connections to the database, and so the most slots; "
+        "WORKER_CONCURRENCY by default, 2 on SQLite.",
     )
     pool_pre_ping: bool = Field(
         default=False, description="Test a connection before each use, at the cost of a round trip."

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from contextlib import suppress
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -10,6 +13,7 @@ from sqlalchemy import event
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, ExceptionContext
 
+_PATIENCE = 0.02
 _SETTINGS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # with NORMAL a crash of the machine could take back what was committed
@@ -22,11 +26,15 @@ def prepare(engine: Engine, *, patience: float) -> None:
     """Set up each connection, and say BEGIN ourselves; whoever finds the file locked waits `patience` s."""
 
     def connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # Python's driver would begin where and how it likes
-        cursor = connection.cursor()
-        for setting in (f"busy_timeout = {round(patience * 1000)}", *_SETTINGS):
-            cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
+        try:
+            connection.isolation_level = None  # Python's driver would begin where and how it likes
+            cursor = connection.cursor()
+            for setting in (f"busy_timeout = {round(patience * 1000)}", *_SETTINGS):
+                cursor.execute(f"PRAGMA {setting}")
+            cursor.close()
+        except BaseException:
+            connection.terminate()  # nobody else knows of it yet
+            raise
 
     if event.contains(engine, "begin", _begin):
         return
@@ -58,20 +66,35 @@ def _leave_what_was_rolled_back(context: ExceptionContext) -> None:
 
 
 def _stop(connection: Any, _record: object, _error: object) -> None:
-    interrupt(connection)
+    stop(connection)
 
 
-def interrupt(connection: Any) -> None:
-    """End the statement that is under way, and then its transaction.
+def stop(connection: Any) -> None:
+    """Roll back what a connection has in hand, and end its statement if that is long in coming.
 
     Its thread would finish the statement all the same; and a connection that is closed while somebody has a
-    cursor of it, in a traceback say, would keep its locks.
+    cursor of it, in a traceback say, keeps its locks. A statement is not interrupted without need: between
+    two of them it would be the ROLLBACK that is.
     """
     driver = driver_of(connection)
-    if driver is not None:
-        with suppress(Exception):
-            driver.interrupt()
-            connection.driver_connection._tx.put_nowait((None, driver.rollback))  # noqa: SLF001  # as SQLAlchemy does
+    if driver is None:
+        return
+    reached = Event()
+
+    def rollback() -> None:
+        reached.set()
+        try:
+            driver.rollback()
+        except sqlite3.OperationalError:  # the interrupt came late
+            driver.rollback()
+
+    def interrupt() -> None:
+        if not reached.is_set():
+            with suppress(sqlite3.Error):
+                driver.interrupt()
+
+    connection.driver_connection._tx.put_nowait((None, rollback))  # noqa: SLF001  # as SQLAlchemy does
+    asyncio.get_running_loop().call_later(_PATIENCE, interrupt)
 
 
 def driver_of(connection: Any) -> Any:
