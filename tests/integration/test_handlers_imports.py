@@ -23,7 +23,6 @@ from producers.commands import (
     NewProfileOf,
     NewUser,
 )
-from worker.handlers.bulk import BulkVerbs
 from worker.handlers.like import create_like, import_likes
 from worker.handlers.post import create_post, import_posts
 from worker.handlers.profile import import_profiles
@@ -36,7 +35,7 @@ ADA, BOB, EVE = (UUID(int=number) for number in (1, 2, 3))
 def dialect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The way that is PostgreSQL's, and the one that every database can go."""
     name: str = request.param
-    monkeypatch.setattr(BulkVerbs, "dialect", lambda *_: name)
+    monkeypatch.setattr("worker.handlers.imports.dialect_of", lambda _session: "another")
     return name
 
 

@@ -17,7 +17,8 @@ from producers.commands import Payload, View
 from producers.commands.bulk import OnDuplicate, UpsertingMany
 
 from ..sqlstates import columns, driver_error, sqlstate_of
-from .dialects import insert_or_update
+from ..upserts import dialect_of
+from .dialects import Columns, insert_or_update, upsert
 from .halves import Halves
 from .verbs import Verbs
 
@@ -50,24 +51,34 @@ class BulkVerbs(Verbs[V]):
 
     async def upsert_many(self, session: AsyncSession, command: UpsertingMany) -> list[V]:
         """Insert each row, or write what it sets to the one that has its value of `by`."""
-        key, by = command.unique[0], command.by
-        rows = [set_values(row, key) for row in command.rows]
+        by = command.by
+        rows = [set_values(row, command.unique[0]) for row in command.rows]
         views: dict[Any, V] = {}
         with naming_the_row(command.rows):
             for alike in by_columns(rows):
-                statement = self.upserting(alike[0], key=key, by=by)
-                result = await session.execute(statement.returning(self.table.c[by], *self._shown), alike)
-                views.update((found, self.shape.of_row(row)) for found, *row in result)
+                written = await self.upsert_rows(session, alike, by=by, returning=self._shown)
+                views.update((found, self.shape.of_row(row)) for found, *row in written)
         return [views[getattr(row, by)] for row in command.rows]
 
-    def upserting(self, row: Row, *, key: str, by: str) -> postgresql.Insert:
-        """Write the upsert of rows with the columns of this one."""
-        changes = [name for name in row if name not in {key, by}]
-        return insert_or_update(self.table, row, by=by, changes=changes, touched=self._touched)
+    async def upsert_rows(
+        self, session: AsyncSession, rows: Sequence[Row], *, by: str, returning: Columns = ()
+    ) -> Sequence[Any]:
+        """Upsert rows with the same columns; return of each its value of `by`, then `returning`.
 
-    def dialect(self, session: AsyncSession) -> str:
-        """Name the dialect of the session's database."""
-        return session.get_bind(self._model).dialect.name
+        Where nothing is to be returned, only MariaDB does.
+        """
+        changes = [name for name in rows[0] if name not in {self.key_name, by}]
+        shown, dialect = [self.table.c[by], *returning], dialect_of(session)
+        if dialect == "mariadb":  # one after the other
+            options: dict[str, Any] = {"by": by, "changes": changes, "touched": self._touched}
+            return [await upsert(session, self.table, row, **options, returning=shown) for row in rows]
+        statement = insert_or_update(
+            self.table, rows[0], by=by, changes=changes, touched=self._touched, dialect=dialect
+        )
+        if returning:
+            return (await session.execute(statement.returning(*shown), rows)).all()
+        await session.execute(statement, rows)
+        return ()
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -85,7 +96,7 @@ class BulkVerbs(Verbs[V]):
         return attrgetter(*self._key)(row)
 
     async def _insert_skipping(self, session: AsyncSession, rows: Sequence[Row]) -> dict[Any, V]:
-        skipping = insert_skipping(self.table, self.dialect(session))
+        skipping = insert_skipping(self.table, dialect_of(session))
         if skipping is not None:
             return await self._write(session, skipping, rows)
         plain = insert(self.table)

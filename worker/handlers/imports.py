@@ -15,6 +15,7 @@ from producers.commands import Imported, Payload, Refusal, View
 from producers.errors import CommandRejected
 
 from .. import retry
+from ..upserts import dialect_of
 from .bulk import BulkVerbs, Row, set_values
 from .halves import Halves
 from .taken import found, keys_there, unique_constraints
@@ -96,7 +97,6 @@ class Import:
 
     async def upsert(self, rows: Sequence[Placed], by: str) -> None:
         """Insert or change the rows; those that find the same one do so one after the other."""
-        key = self._verbs.key_name
         rounds: list[list[Placed]] = []
         times: dict[Any, int] = {}
         for row in rows:
@@ -110,10 +110,9 @@ class Import:
             rounds[turn].append(row)
         for turn_rows in rounds:
             for alike in _by_columns(turn_rows):
-                statement = self._verbs.upserting(alike[0].values, key=key, by=by)
 
-                async def write(some: Sequence[Placed], statement: Any = statement) -> int:
-                    await self._session.execute(statement, [row.values for row in some])
+                async def write(some: Sequence[Placed]) -> int:
+                    await self._verbs.upsert_rows(self._session, [row.values for row in some], by=by)
                     return len(some)
 
                 halves = Halves(self._session, write)
@@ -123,7 +122,7 @@ class Import:
 
     async def _insert(self, rows: Sequence[Placed]) -> Sequence[Any]:
         values = [row.values for row in rows]
-        if self._verbs.dialect(self._session) == "postgresql":
+        if dialect_of(self._session) == "postgresql":
             return await insert_unnested(self._session, self._table, values)
         there = await self._there(rows)
         news = [row for row in rows if row.key not in there]
