@@ -19,7 +19,7 @@ SECRET = "s3cret"
 BROKEN_URLS = {
     "DATABASE_URL": [
         f"postgresql+asyncpg://ada:{SECRET}@host:port/name",
-        f"mysql://ada:{SECRET}@host/name",
+        f"oracle://ada:{SECRET}@host/name",
         f"ada:{SECRET}@host/name",
     ],
     "REDIS_URL": [
