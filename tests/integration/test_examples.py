@@ -147,3 +147,23 @@ async def test_users_csv_can_be_loaded_from_the_shell(shell: Console) -> None:
     assert '"rows": 7, "bad": 1, "accepted": 6' in printed
     karen = await shell.run("python -m producers send user.get --username karen --wait")
     assert json.loads(karen)["name"] == "Karen Spärck Jones"
+
+
+TYPED = """\
+from producers import BlockingProducer, F
+from producers.commands import CreateUser, CountUsers
+producer = BlockingProducer()
+ada = producer.send(CreateUser(name="Ada", email="ada@example.com")).result(timeout=20)
+ada.name
+producer.send(CountUsers(where=F.email == "ada@example.com")).result(timeout=20)
+producer.close()
+"""
+
+
+@pytest.mark.parametrize("shell_line", ["python -i", "ipython --simple-prompt --no-banner"])
+async def test_typed_into_a_plain_shell_of_python_or_ipython(served: Console, shell_line: str) -> None:
+    (served.folder / "typed.py").write_text(TYPED)
+    printed = await served.run(f"{shell_line} < typed.py")
+    assert "'Ada'\n" in printed
+    assert re.search(r"^(Out\[\d+\]: |.*)?1$", printed, re.MULTILINE)
+    assert "Error" not in printed

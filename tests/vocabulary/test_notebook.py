@@ -9,6 +9,7 @@ from sqlalchemy.orm import selectinload
 from producers import CommandRejected, F
 from producers.commands import (
     Condition,
+    CountProfiles,
     CountUsers,
     CreateLike,
     CreateProfile,
@@ -17,10 +18,13 @@ from producers.commands import (
     FirstUser,
     GetProfile,
     GetUser,
+    KeptPost,
+    ListPosts,
     ListUsers,
     NewPost,
     NewProfile,
     NewUser,
+    SetUserPosts,
     UpdateUser,
 )
 from tests.vocabulary.conftest import Run
@@ -241,8 +245,20 @@ async def test_full_outer_join_of_users_and_likes(run: Run) -> None:
     ]
 
 
-async def test_delete_orphan_when_detached(run: Run, app: App) -> None:
-    """By the ORM, as a handler of your own may do it."""
+async def test_delete_orphan_when_detached(run: Run) -> None:
+    await run(MARK)
+    first, _second = MARK.posts
+    mark = await run(SetUserPosts(id=MARK.id, posts=[KeptPost(id=first.id), KeptPost(title="Third Post")]))
+    assert mark is not None
+    assert sorted(post.title for post in mark.posts or ()) == ["First Post", "Third Post"]
+    assert (await run(ListPosts())).items == tuple(sorted(mark.posts or (), key=lambda post: post.id))
+    await run(UpdateUser(id=MARK.id, profile=NewProfile(bio="Hello")))
+    await run(UpdateUser(id=MARK.id, profile=None))
+    assert await run(CountProfiles()) == 0
+
+
+async def test_delete_orphan_in_a_session_of_a_handlers(run: Run, app: App) -> None:
+    """As a handler of your own may do it."""
     await run(MARK)
     async with app.sessions() as session, session.begin():
         mark = (await session.scalars(select(User).options(selectinload(User.posts)))).one()
