@@ -6,7 +6,8 @@ from functools import cmp_to_key
 from typing import Any
 
 from producers.commands.conditions import Compare, Condition, Has, Junction, Not
-from producers.commands.query import Listing, Term
+from producers.commands.listing import Listing
+from producers.commands.query import Term
 
 Record = dict[str, Any]
 """A row: its columns, and its relations as a list of rows, one row or None."""

@@ -6,9 +6,10 @@
 from uuid_utils.compat import uuid7
 
 from .atomic import Atomic
+from .attributes import F
 from .base import Command, NewId, Payload, Query, Ref, View
 from .bulk import Imported, Refusal
-from .conditions import Condition, F
+from .conditions import Condition
 from .like import (
     CountLikes,
     CreateLike,

@@ -1,7 +1,6 @@
-"""Conditions on rows, written with Python's operators: `(F.age >= 18) & F.username.contains("a")`.
+"""Conditions on rows, and their JSON. Python code writes them by the operators of `F`, see attributes.py.
 
-`F` stands for a row; its attributes are the row's fields, and through relations those of other rows:
-`F.posts.title` is the title of any of its posts. In JSON a condition is an object:
+In JSON a condition is an object:
 
     {"age": {">=": 18}, "username": {"contains": "a"}}          all of them hold
     {"or": [{"email": null}, {"posts.title": "First"}]}         a bare value is compared by ==
@@ -94,8 +93,6 @@ class Compare(Condition):
         column, named = schema.column(self.path), ".".join(self.path)
         if self.operator in _OF_TEXT and not column.is_text:
             raise ValueError(f"{named} is no text, so it takes no {self.operator}")
-        if isinstance(self.value, Attribute):
-            raise ValueError(f"{named}: compare a field with a value, not with another field")  # noqa: TRY004
         if self.value is None:
             if self.operator not in {"==", "!="}:
                 raise ValueError(f"{named} {self.operator} null holds for no row; compare null by == or !=")
@@ -173,102 +170,6 @@ class Not(Condition):
     def parts(self) -> Iterator[tuple[int, Condition]]:  # noqa: D102
         yield 1, self
         yield from _deeper([self.condition])
-
-
-class Attribute:
-    """A field of a row, or of a row that a relation leads to."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __getattr__(self, name: str) -> Attribute:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return Attribute((*self._path, name))
-
-    def __getitem__(self, name: str) -> Attribute:
-        """Name a field that is called as a method is here: `F["like"]`."""
-        return Attribute((*self._path, name))
-
-    __hash__ = None  # type: ignore[assignment]  # == makes a condition
-
-    def __eq__(self, value: object) -> Condition:  # type: ignore[override]
-        return Compare(self._path, "==", value)
-
-    def __ne__(self, value: object) -> Condition:  # type: ignore[override]
-        return Compare(self._path, "!=", value)
-
-    def __lt__(self, value: Any) -> Condition:
-        return Compare(self._path, "<", value)
-
-    def __le__(self, value: Any) -> Condition:
-        return Compare(self._path, "<=", value)
-
-    def __gt__(self, value: Any) -> Condition:
-        return Compare(self._path, ">", value)
-
-    def __ge__(self, value: Any) -> Condition:
-        return Compare(self._path, ">=", value)
-
-    def __bool__(self) -> bool:
-        message = "compare the field: F.is_active == True"
-        raise TypeError(message)
-
-    def like(self, pattern: str) -> Condition:
-        r"""Match a pattern, in which % stands for any text, _ for one character, and \ escapes."""
-        return Compare(self._path, "like", pattern)
-
-    def contains(self, text: str) -> Condition:
-        """Contain a text as it is."""
-        return Compare(self._path, "contains", text)
-
-    def startswith(self, text: str) -> Condition:
-        """Start with a text as it is."""
-        return Compare(self._path, "startswith", text)
-
-    def endswith(self, text: str) -> Condition:
-        """End with a text as it is."""
-        return Compare(self._path, "endswith", text)
-
-    def in_(self, values: Iterable[Any]) -> Condition:
-        """Be one of the values."""
-        return Compare(self._path, "in", tuple(values))
-
-    def not_in(self, values: Iterable[Any]) -> Condition:
-        """Be none of the values."""
-        return Compare(self._path, "not in", tuple(values))
-
-    def is_(self, value: None) -> Condition:
-        """Be null."""
-        return Compare(self._path, "==", value)
-
-    def is_not(self, value: None) -> Condition:
-        """Be anything but null."""
-        return Compare(self._path, "!=", value)
-
-    def between(self, low: Any, high: Any) -> Condition:
-        """Be no less than `low` and no more than `high`."""
-        return _joined("and", self >= low, self <= high)
-
-    def any(self, where: Condition | None = None) -> Condition:
-        """Have at least one row behind this relation, of which the whole condition holds."""
-        return Has(self._path, where)
-
-
-class Row:
-    """A row of whatever the query is about."""
-
-    def __getattr__(self, name: str) -> Attribute:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return Attribute((name,))
-
-    def __getitem__(self, name: str) -> Attribute:
-        return Attribute(tuple(name.split(".")))
-
-
-F = Row()
-"""The row that a condition is about: `F.username == "ada"`."""
 
 
 def read(written: Any) -> Condition:

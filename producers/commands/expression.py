@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any, NoReturn
 
-from .conditions import Attribute, Condition, F
+from .attributes import Attribute, F
+from .conditions import Condition
 from .schema import nearest
 
 _LONGEST = 10_000

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from .base import Command, Items, Payload, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate
-from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .listing import Listing
+from .query import Counting, Finding, Including, Ordering, Page
 from .where import WritingWhere
 
 Liker = Annotated[UUID, Ref("user"), Field(description="the user who likes")]

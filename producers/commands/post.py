@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
-from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .listing import Listing
+from .query import Counting, Finding, Including, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
 Title = Annotated[str, Field(min_length=1, max_length=200, description="1 to 200 characters")]

@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 from .address import Addressed, Updating, Upserting
 from .base import Command, Items, NewId, Payload, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
-from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .listing import Listing
+from .query import Counting, Finding, Including, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
 Bio = str

@@ -14,9 +14,10 @@ from .base import Command, Items, NewId, Payload, Query, Secret, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .email import Email
 from .like import LikedPostView, LikerView, LikeView
+from .listing import Listing
 from .post import AuthorView, Content, PostLikeView, PostView, Title
 from .profile import Bio, OwnerView, ProfileView
-from .query import Counting, Finding, Including, Listing, Ordering, Page
+from .query import Counting, Finding, Including, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
 Username = Annotated[str, Field(min_length=1, max_length=50, description="1 to 50 characters, unique")]

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import CountUsers, ListLikes, ListPosts, ListUsers
 from producers.commands.conditions import Compare, Condition, Has, Not
-from producers.commands.query import Listing
+from producers.commands.listing import Listing
 from producers.commands.schema import Schema
 from tests.reference import Record, holds, listed
 from worker.handlers.like import list_likes

@@ -135,7 +135,7 @@ def refusal(where: Any, command: Any = CountUsers) -> str:
         ({"or": {"age": 1}}, "or takes a list of conditions"),
         ("age >=", "no condition: invalid syntax at character"),
         ("18", "no condition: '18'; compare a field with a value"),
-        ("age == username", "age: compare a field with a value, not with another field"),
+        ("age == username", "compare a field with a value, not with another field"),
         ("1 == 1", "no condition: '1'"),
         ("__import__('os').system('x')", "operator 'system' is unknown"),
         ("f(1)", "no condition: 'f(1)'"),

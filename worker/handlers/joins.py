@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, inspect, select
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm import join as join_of
 
-from producers.commands.query import Join
+from producers.commands.listing import Join
 from producers.commands.schema import Path
 
 from ..models import Base

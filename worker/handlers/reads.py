@@ -9,7 +9,8 @@ from sqlalchemy.sql.base import ExecutableOption
 
 from producers.commands import Page, Payload, View
 from producers.commands.address import Addressed
-from producers.commands.query import Filtering, Finding, Including, Listing, Ordering
+from producers.commands.listing import Listing
+from producers.commands.query import Filtering, Finding, Including, Ordering
 from producers.errors import MultipleFound, NotFound
 
 from ..models import Base

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true, union_all
 from sqlalchemy.sql.base import ExecutableOption
 
-from producers.commands.query import Filtering, Listing, Ordering
+from producers.commands.listing import Listing
+from producers.commands.query import Filtering, Ordering
 
 from ..models import Base
 from ..types import MARIADB
