@@ -179,7 +179,7 @@ async def test_an_ending_that_cannot_be_written_takes_its_effect_along(
 async def test_effect_and_ending_appear_together(
     make_app: MakeApp, database: AsyncEngine, counters: Counters
 ) -> None:
-    app = make_app({Bump: bump})
+    app = make_app({Bump: bump}, job_timeout=60.0)  # a hundred wait for one row and five connections
     commands = asyncio.gather(*(answer_of(app, envelope_of(Bump(name="n"))) for _ in range(100)))
     look = text(
         "SELECT (SELECT coalesce(max(n), 0) FROM counters), (SELECT count(*) FROM processed_commands)"
