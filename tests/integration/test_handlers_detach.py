@@ -28,6 +28,8 @@ from worker.handlers.profile import get_profile
 from worker.handlers.user import create_user, get_user, set_user_posts, update_user
 from worker.models import Like, Post, Profile
 
+pytestmark = pytest.mark.databases
+
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
 
 

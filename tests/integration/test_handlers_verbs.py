@@ -1,8 +1,6 @@
 """What all verbs have in common: order, pages, bulk, versions, and a session that is left alone."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,6 +30,7 @@ from producers.commands import (
     UpsertUser,
 )
 from tests.integration.conftest import Sessions
+from tests.integration.statements import statements
 from worker.database import transaction_options
 from worker.handlers.dialects import sort_key
 from worker.handlers.post import create_post, get_post, posts, update_post
@@ -50,21 +49,6 @@ from worker.models import Post, User
 from worker.sqlstates import sqlstate_of
 
 pytestmark = pytest.mark.databases
-
-
-@contextmanager
-def statements(engine: AsyncEngine) -> Iterator[list[str]]:
-    """Collect the first words of what is sent to the database."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: object) -> None:
-        words = statement.split()[:3]
-        if words[0] not in {"PRAGMA", "BEGIN"}:  # so begins SQLite's transaction
-            seen.append(" ".join(words))
-
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 async def people(session: AsyncSession) -> None:

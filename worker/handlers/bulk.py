@@ -1,32 +1,30 @@
-"""The verbs for many rows: each is one statement for each set of columns, which as a rule is one."""
+"""The verbs for many rows: each is one statement for each set of columns, which as a rule is one.
+
+MariaDB has no word for some of them, and takes a few more.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Table, insert
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import Payload, View
 from producers.commands.bulk import OnDuplicate, UpsertingMany
 
-from ..sqlstates import columns, driver_error, sqlstate_of
+from ..sqlstates import sqlstate_of
 from ..upserts import dialect_of
 from .dialects import Columns, insert_or_update, upsert
 from .halves import Halves
+from .naming import naming_the_row
+from .skipping import TAKEN, insert_skipping
 from .verbs import Verbs
 
 V = TypeVar("V", bound=View)
 Row = dict[str, Any]
-
-_KEY = re.compile(r"[^(]*\([^()]*\)=\((.*)\) (?:already exists|is not present)", re.DOTALL)
-_TAKEN = "23505"
 
 
 class BulkVerbs(Verbs[V]):
@@ -37,8 +35,7 @@ class BulkVerbs(Verbs[V]):
     ) -> list[V | None]:
         """Insert rows; where duplicates are skipped, None stands for each of them."""
         if on_duplicate == "reject":
-            with naming_the_row(payloads):
-                return [*await self.create_many(session, payloads)]
+            return [*await naming_the_row(session, payloads, partial(self.create_many, session))]
         views: dict[Any, V] = {}
         first = {self.key_of(payload): place for place, payload in reversed([*enumerate(payloads)])}
         rows = [self.values(payloads[place]) for place in sorted(first.values())]
@@ -52,12 +49,15 @@ class BulkVerbs(Verbs[V]):
     async def upsert_many(self, session: AsyncSession, command: UpsertingMany) -> list[V]:
         """Insert each row, or write what it sets to the one that has its value of `by`."""
         by = command.by
-        rows = [set_values(row, command.unique[0]) for row in command.rows]
-        views: dict[Any, V] = {}
-        with naming_the_row(command.rows):
-            for alike in by_columns(rows):
+
+        async def write(rows: Sequence[Payload]) -> dict[Any, V]:
+            views: dict[Any, V] = {}
+            for alike in by_columns(set_values(row, command.unique[0]) for row in rows):
                 written = await self.upsert_rows(session, alike, by=by, returning=self._shown)
                 views.update((found, self.shape.of_row(row)) for found, *row in written)
+            return views
+
+        views = await naming_the_row(session, command.rows, write)
         return [views[getattr(row, by)] for row in command.rows]
 
     async def upsert_rows(
@@ -96,35 +96,22 @@ class BulkVerbs(Verbs[V]):
         return attrgetter(*self._key)(row)
 
     async def _insert_skipping(self, session: AsyncSession, rows: Sequence[Row]) -> dict[Any, V]:
-        skipping = insert_skipping(self.table, dialect_of(session))
-        if skipping is not None:
-            return await self._write(session, skipping, rows)
-        plain = insert(self.table)
-        halves = Halves[Row, dict[Any, V]](session, lambda some: self._write(session, plain, some))
+        if dialect_of(session) != "mariadb":
+            return await self._write_skipping(session, rows)
+        halves = Halves[Row, dict[Any, V]](session, partial(self._write_skipping, session))
         await halves.take(rows)
         for _, error in halves.refused:
-            if sqlstate_of(error) != _TAKEN:
+            if sqlstate_of(error) != TAKEN:
                 raise error
         return {key: view for views in halves.written for key, view in views.items()}
 
-    async def _write(self, session: AsyncSession, statement: Insert, rows: Sequence[Row]) -> dict[Any, V]:
+    async def _write_skipping(self, session: AsyncSession, rows: Sequence[Row]) -> dict[Any, V]:
         keys = [self.table.c[name] for name in self._key]
-        result = await session.execute(statement.returning(*keys, *self._shown), rows)
+        written = await insert_skipping(session, self.table, rows, returning=[*keys, *self._shown])
         count = len(keys)
         return {
-            row[0] if count == 1 else tuple(row[:count]): self.shape.of_row(row[count:]) for row in result
+            row[0] if count == 1 else tuple(row[:count]): self.shape.of_row(row[count:]) for row in written
         }
-
-
-def insert_skipping(table: Table, dialect: str) -> Insert | None:
-    """Write the insert that leaves out a row whose key or unique field is taken, if the dialect has one."""
-    match dialect:
-        case "postgresql":
-            return postgresql.insert(table).on_conflict_do_nothing()
-        case "sqlite":
-            return sqlite.insert(table).on_conflict_do_nothing()
-        case _:
-            return None
 
 
 def set_values(payload: Payload, key: str) -> Row:
@@ -139,20 +126,3 @@ def by_columns(rows: Iterable[Row]) -> Iterator[list[Row]]:
     for row in rows:
         alike.setdefault(frozenset(row), []).append(row)
     yield from alike.values()
-
-
-@contextmanager
-def naming_the_row(payloads: Sequence[Payload]) -> Iterator[None]:
-    """Note on the database's error which row it is about, if it tells."""
-    try:
-        yield
-    except IntegrityError as error:
-        names, told = columns(error), _KEY.match(getattr(driver_error(error), "detail", None) or "")
-        if names and told:
-            for place, payload in reversed([*enumerate(payloads)]):  # of two equal ones, the later is refused
-                if ", ".join(str(getattr(payload, name, None)) for name in names.split(", ")) == told.group(
-                    1
-                ):
-                    error.add_note(f"in rows.{place} of {len(payloads)}")
-                    break
-        raise

@@ -45,10 +45,9 @@ class Halves(Generic[T, R]):
             self.written.append(result)
 
     async def _again(self, rows: Sequence[T], error: DBAPIError) -> None:
-        cause = retry.cause_of(error)
-        if cause not in {Cause.REFUSED, Cause.PARENT}:
+        if not refuses(error):
             raise error
-        if cause is Cause.PARENT and (pause := next(self._pauses, None)) is not None:
+        if retry.cause_of(error) is Cause.PARENT and (pause := next(self._pauses, None)) is not None:
             await asyncio.sleep(pause)
             await self.take(rows)
         elif len(rows) == 1:
@@ -57,3 +56,8 @@ class Halves(Generic[T, R]):
             half = len(rows) // 2
             await self.take(rows[:half])
             await self.take(rows[half:])
+
+
+def refuses(error: DBAPIError) -> bool:
+    """Whether the database refuses a row, and would take others."""
+    return retry.cause_of(error) in {Cause.REFUSED, Cause.PARENT}

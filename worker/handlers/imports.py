@@ -18,6 +18,7 @@ from .. import retry
 from ..upserts import dialect_of
 from .bulk import BulkVerbs, Row, set_values
 from .halves import Halves
+from .skipping import insert_skipping
 from .taken import found, keys_there, unique_constraints
 from .unnest import insert_unnested
 
@@ -124,11 +125,9 @@ class Import:
         values = [row.values for row in rows]
         if dialect_of(self._session) == "postgresql":
             return await insert_unnested(self._session, self._table, values)
-        there = await self._there(rows)
-        news = [row for row in rows if row.key not in there]
-        if news:
-            await self._session.execute(self._table.insert(), [row.values for row in news])
-        return [row.key for row in news]
+        keys = [self._table.c[name] for name in self._verbs.key_names]
+        inserted = await insert_skipping(self._session, self._table, values, returning=keys)
+        return [tuple(row) if len(keys) > 1 else row[0] for row in inserted]
 
     def _refuse_all(self, halves: Halves[Placed, Any]) -> None:
         for row, error in halves.refused:

@@ -1,8 +1,8 @@
-"""Why an insert left a row out: it is there already, or another row has one of its unique values."""
+"""Why an insert leaves a row out: it is there already, or another row has one of its unique values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, UniqueConstraint, select, tuple_
@@ -34,8 +34,31 @@ async def keys_there(
     return {key for (key,) in await found(session, table, names, [(key,) for key in keys])}
 
 
+async def free(
+    session: AsyncSession, table: Table, rows: Sequence[dict[str, Any]]
+) -> Sequence[dict[str, Any]]:
+    """Return the rows whose key and unique values no row has, neither one that is there nor one before."""
+    key = tuple(column.name for column in table.primary_key)
+    taken: dict[Values, set[Values]] = {}
+    for names in (key, *(names for names, _ in unique_constraints(table))):
+        wanted = [value for row in rows if None not in (value := _values(row, names))]
+        taken[names] = await found(session, table, names, wanted)
+    left = []
+    for row in rows:
+        values = {names: value for names in taken if None not in (value := _values(row, names))}
+        if not any(value in taken[names] for names, value in values.items()):
+            left.append(row)
+            for names, value in values.items():
+                taken[names].add(value)
+    return left
+
+
 def unique_constraints(table: Table) -> Iterator[tuple[tuple[str, ...], str]]:
     """Give the columns and the name of each unique constraint."""
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
             yield tuple(str(column.key) for column in constraint.columns), str(constraint.name)
+
+
+def _values(row: Mapping[str, Any], names: Sequence[str]) -> Values:
+    return tuple(row.get(name) for name in names)
