@@ -52,12 +52,14 @@ def holds(condition: Condition, joined: Joined) -> bool | None:
                 return decisive
             return None if None in truths else not decisive
         case Has(path=path, where=where):
-            return any(where is None or holds(where, {(): row}) for row in _related(joined[()], path))
-        case Compare(path=(*crossed, name)) if tuple(crossed) in joined:
-            row = joined[tuple(crossed)]
-            return _comparison(None if row is None else row[name], condition)
-        case Compare(path=(*crossed, name)):
-            return any(_comparison(row[name], condition) for row in _related(joined[()], tuple(crossed)))
+            rows = _reached(path, joined, through=path[:-1])
+            return any(where is None or holds(where, {(): row}) for row in rows)
+        case Compare(path=path) if path[:-1] in joined:
+            row = joined[path[:-1]]
+            return _comparison(None if row is None else row[path[-1]], condition)
+        case Compare(path=path):
+            rows = _reached(path[:-1], joined, through=path[:-1])
+            return any(_comparison(row[path[-1]], condition) for row in rows)
     raise TypeError(condition)
 
 
@@ -82,6 +84,12 @@ def _combined(
             ]
         rows = grown
     yield from rows
+
+
+def _reached(path: tuple[str, ...], joined: Joined, *, through: tuple[str, ...]) -> list[Record]:
+    """The rows that a path leads to: from the row of the pair as far as that one goes, then on to all."""
+    known = max((there for there in joined if through[: len(there)] == there), key=len)
+    return _related(joined[known], path[len(known) :])
 
 
 def _related(row: Record | None, path: tuple[str, ...]) -> list[Record]:

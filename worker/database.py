@@ -68,9 +68,14 @@ def prepare(engine: AsyncEngine, options: WorkerOptions) -> None:
 
 
 def transaction_options(engine: AsyncEngine, *, read_only: bool = False) -> dict[str, Any]:
-    """Return the execution options of a transaction: READ COMMITTED, and whether it may write."""
+    """Return the execution options of a transaction: READ COMMITTED where it may write.
+
+    One that only reads sees all along what was committed when it began: a list that takes two SELECTs, or
+    the rows of a relation, would else be of two moments.
+    """
     if engine.dialect.name == "postgresql":
-        return {"isolation_level": "READ COMMITTED", "postgresql_readonly": read_only}
+        isolation = "REPEATABLE READ" if read_only else "READ COMMITTED"
+        return {"isolation_level": isolation, "postgresql_readonly": read_only}
     return {"read_only": read_only}
 
 

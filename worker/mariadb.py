@@ -65,6 +65,7 @@ def _begin(connection: Connection) -> None:
     driver: Any = connection.connection.dbapi_connection
     match connection.get_execution_options().get("read_only"):
         case True:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # the next one
             connection.exec_driver_sql("START TRANSACTION READ ONLY")
         case False if driver.get_autocommit():
             connection.exec_driver_sql("START TRANSACTION")

@@ -29,6 +29,8 @@ class Attribute:
         return Attribute((*self._path, name))
 
     __hash__ = None  # type: ignore[assignment]  # == makes a condition
+    __iter__ = None  # by __getitem__ alone it would have no end
+    __contains__ = None
 
     def __eq__(self, value: object) -> Condition:  # type: ignore[override]
         return self._compared("==", value)
@@ -70,11 +72,11 @@ class Attribute:
 
     def in_(self, values: Iterable[Any]) -> Condition:
         """Be one of the values."""
-        return Compare(self._path, "in", tuple(values))
+        return Compare(self._path, "in", _listed(values))
 
     def not_in(self, values: Iterable[Any]) -> Condition:
         """Be none of the values."""
-        return Compare(self._path, "not in", tuple(values))
+        return Compare(self._path, "not in", _listed(values))
 
     def is_(self, value: None) -> Condition:
         """Be null."""
@@ -111,6 +113,16 @@ class Row:
 
     def __getitem__(self, name: str) -> Attribute:
         return Attribute(tuple(name.split(".")))
+
+    __iter__ = None
+    __contains__ = None
+
+
+def _listed(values: Iterable[Any]) -> tuple[Any, ...]:
+    if isinstance(values, str | bytes):
+        message = "in takes a list of values; to look for a part of a text, use contains"
+        raise TypeError(message)
+    return tuple(values)
 
 
 F = Row()

@@ -22,8 +22,10 @@ from .schema import Path, Schema, nearest
 
 MAX_DEPTH = 32
 """How deep conditions may be nested."""
+MAX_PARTS = 500
+"""How many comparisons a condition may hold; SQLite takes an expression of a thousand, one in another."""
 MAX_VALUES = 1000
-"""How many comparisons a condition may hold, and how many values an `in`."""
+"""How many values an `in` may have; all of a condition ten times as many, as drivers bound them."""
 
 Operator = Literal[
     "==", "!=", "<", "<=", ">", ">=", "like", "contains", "startswith", "endswith", "in", "not in"
@@ -179,11 +181,15 @@ def read(written: Any) -> Condition:
 
         written = parse(written)
     condition = written if isinstance(written, Condition) else _from_json(written, 1)
-    for number, (depth, _) in enumerate(condition.parts(), 1):
+    values = 0
+    for number, (depth, part) in enumerate(condition.parts(), 1):
+        values += len(part.value) if isinstance(part, Compare) and isinstance(part.value, tuple) else 0
         if depth > MAX_DEPTH:
             raise ValueError(f"conditions are nested more than {MAX_DEPTH} deep")
-        if number > MAX_VALUES:
-            raise ValueError(f"more than {MAX_VALUES} conditions in one")
+        if number > MAX_PARTS:
+            raise ValueError(f"more than {MAX_PARTS} conditions in one")
+        if values > 10 * MAX_VALUES:
+            raise ValueError(f"more than {10 * MAX_VALUES} values in one condition")
     return condition
 
 
@@ -215,7 +221,7 @@ def _entry(name: str, value: Any, depth: int) -> Condition:
 
 def _operation(path: Path, operator: Any, operand: Any, depth: int) -> Condition:
     if operator == "any":
-        return Has(path, _from_json(operand, depth + 1) if operand else None)
+        return Has(path, None if operand == {} else _from_json(operand, depth + 1))
     if operator not in _OPERATORS:
         raise ValueError(f"operator {nearest(str(operator), [*_OPERATORS, 'any'])}")
     return Compare(path, operator, tuple(operand) if isinstance(operand, list) else operand)

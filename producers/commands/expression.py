@@ -79,6 +79,8 @@ def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr) -> Condition:
             return _attribute(right).contains(_value(left))
         case ast.In():
             return _attribute(left).in_(_value(right))
+        case ast.NotIn() if isinstance(right, ast.Name | ast.Attribute):
+            return ~_attribute(right).contains(_value(left))
         case ast.NotIn():
             return _attribute(left).not_in(_value(right))
     compared = _COMPARISONS[type(op)](_side(left), _side(right))

@@ -89,7 +89,9 @@ class Reading(Viewed):
 class Including(Reading):
     """A read that can bring relations along."""
 
-    include: Names = Field(default=(), description="relations to bring along")
+    include: Names = Field(
+        default=(), max_length=10, description="relations to bring along, with all of their rows"
+    )
 
     @field_validator("include")
     @classmethod
@@ -112,7 +114,9 @@ class Finding(Filtering, Including):
 class Ordering(Finding):
     """A read whose rows come in an order; rows that compare equal come in that of their key."""
 
-    order_by: Names = Field(default=(), description='fields to order by; "-created_at" is newest first')
+    order_by: Names = Field(
+        default=(), max_length=10, description='fields to order by; "-created_at" is newest first'
+    )
 
     @field_validator("order_by")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from types import NoneType
 from typing import Any, get_args, get_origin
@@ -29,9 +29,13 @@ class Column:
 
     adapter: TypeAdapter[Any]
     is_text: bool
+    is_truth: bool
 
     def parse(self, value: Any) -> Any:
         """Return a value of the column's type; raise ValueError where it can be none."""
+        if isinstance(value, bool) and not self.is_truth:
+            message = "it is no truth value; compare it with a value of its own"
+            raise ValueError(message)
         try:
             parsed = self.adapter.validate_python(value)
         except ValidationError as error:
@@ -41,6 +45,12 @@ class Column:
         if isinstance(parsed, int) and abs(parsed) >= _BEYOND:
             message = "is larger than any number in a database"
             raise ValueError(message)
+        if isinstance(parsed, datetime):
+            try:
+                return parsed.astimezone(UTC)
+            except OverflowError:
+                message = "is beyond the calendar"
+                raise ValueError(message) from None
         return parsed
 
 
@@ -67,7 +77,7 @@ class Schema:
         whole = view.part_of or view
         columns, relations = {}, {}
         for name, field in whole.model_fields.items():
-            related = _views_in(field.annotation)
+            related = views_in(field.annotation)
             if related:
                 relations[name] = Relation(related[0], _is_many(field.annotation))
             else:
@@ -115,14 +125,15 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def _column(annotation: Any) -> Column:
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType] or [annotation]
     kind = AwareDatetime if kinds[0] is datetime else kinds[0]
-    return Column(TypeAdapter(kind), is_text=kind is str)
+    return Column(TypeAdapter(kind), is_text=kind is str, is_truth=kind is bool)
 
 
 def _is_many(annotation: Any) -> bool:
     return get_origin(annotation) is tuple or any(_is_many(part) for part in get_args(annotation))
 
 
-def _views_in(annotation: Any) -> list[type[View]]:
+def views_in(annotation: Any) -> list[type[View]]:
+    """Find the views in an annotation: PostView in `tuple[PostView, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, View):
         return [annotation]
-    return [view for part in get_args(annotation) for view in _views_in(part)]
+    return [view for part in get_args(annotation) for view in views_in(part)]

@@ -106,6 +106,9 @@ async def test_page_after_page_of_a_full_join(session: AsyncSession) -> None:
 async def test_a_condition_on_what_is_joined_speaks_of_the_pair(session: AsyncSession) -> None:
     title = F.posts.title == "First"
     assert await pairs(session, "username", "posts.title", where=title) == [("ada", "First")]
+    liked = F.posts.likes.user_id == BOB  # of the post in the pair, and not of another one
+    assert await pairs(session, "username", "posts.title", where=liked) == [("ada", "First")]
+    assert await pairs(session, "username", "posts.title", where=F.posts.likes.any()) == [("ada", "First")]
     some = await pairs(session, "username", "posts.title", where=F.posts.any(F.title == "First"))
     assert some == [("ada", "First"), ("ada", "Second")]
 
@@ -210,3 +213,14 @@ async def test_a_write_takes_more_rows_than_a_statement_has_values(
     assert await update_users_where(session, UpdateUsersWhere(where=F.name == "x", age=3, limit=2501)) == 2501
     assert await count_users(session, CountUsers(where=F.age == 3)) == 2501
     assert await delete_users_where(session, DeleteUsersWhere(where=F.age == 3, limit=5000)) == 2501
+
+
+async def test_many_comparisons_and_values_are_answered(session: AsyncSession) -> None:
+    either = F.age == 0
+    for number in range(1, 490):
+        either = either | (F.age == number)
+    assert await count_users(session, CountUsers(where=either)) == 0
+    among = F.age.in_(range(1000))
+    for _ in range(9):
+        among = among | F.age.in_(range(1000))
+    assert await count_users(session, CountUsers(where=among)) == 0

@@ -24,6 +24,7 @@ WRITTEN = [
     (F.name.contains("d"), {"name": {"contains": "d"}}, "'d' in name"),
     (F.name.startswith("A"), {"name": {"startswith": "A"}}, "name.startswith('A')"),
     (F.name.endswith("a"), {"name": {"endswith": "a"}}, "name.endswith('a')"),
+    (~F.name.contains("d"), {"not": {"name": {"contains": "d"}}}, "'d' not in name"),
     (F.age.in_([1, 2]), {"age": {"in": [1, 2]}}, "age in [1, 2]"),
     (F.age.not_in({3}), {"age": {"not in": [3]}}, "age not in (3,)"),
     (F.email == None, {"email": {"==": None}}, "email is None"),  # noqa: E711
@@ -131,6 +132,13 @@ def refusal(where: Any, command: Any = CountUsers) -> str:
         ({"age": {}}, "age: name an operator: ==, !="),
         ({}, "a condition is an object like"),
         ([], "a condition is an object like"),
+        ({"posts": {"any": False}}, "a condition is an object like"),
+        ({"posts": {"any": None}}, "a condition is an object like"),
+        (F.created_at < "9999-12-31T23:59:59-14:00", "created_at: is beyond the calendar"),
+        (F.created_at > "0001-01-01T00:00:00+14:00", "created_at: is beyond the calendar"),
+        (F.age == True, "age: it is no truth value"),  # noqa: E712
+        ("not age", "age: it is no truth value"),
+        ("username in 'abc'", "in takes a list of values; to look for a part of a text, use contains"),
         ({"or": []}, "or takes a list of conditions"),
         ({"or": {"age": 1}}, "or takes a list of conditions"),
         ("age >=", "no condition: invalid syntax at character"),
@@ -166,10 +174,12 @@ def test_conditions_have_bounds() -> None:
     for _ in range(40):
         condition = ~condition
     assert "nested more than 32 deep" in refusal(condition)
-    many = {"or": [{"age": number} for number in range(1000)]}
-    assert "more than 1000 conditions" in refusal(many)
+    many = {"or": [{"age": number} for number in range(500)]}
+    assert "more than 500 conditions" in refusal(many)
+    values = {"or": [{"age": {"in": list(range(900))}} for _ in range(12)]}
+    assert "more than 10000 values" in refusal(values)
     flat = F.age == 0
-    for number in range(1, 900):
+    for number in range(1, 490):
         flat = flat | (F.age == number)  # not nested, however long
     assert CountUsers(where=flat).where is not None
 
@@ -186,6 +196,13 @@ def test_conditions_have_bounds() -> None:
 def test_python_words_that_cannot_make_a_condition_say_what_can(mistake: Any) -> None:
     with pytest.raises(TypeError, match=r"use &, \| and ~|compare the field"):
         mistake()
+
+
+def test_a_field_is_no_list() -> None:
+    name: Any = F.name
+    for mistake in (lambda: list(name), lambda: "a" in name, lambda: F.age.in_(name), lambda: list(F)):  # type: ignore[call-overload]
+        with pytest.raises(TypeError):
+            mistake()
 
 
 def test_forgotten_parentheses_are_told() -> None:

@@ -7,6 +7,7 @@ has this title".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from sqlalchemy import BigInteger, BindParameter, ColumnElement, Integer, and_, bindparam, literal, not_, or_
@@ -48,17 +49,25 @@ def criterion(
         case Not(condition=negated):
             return not_(criterion(negated, entity, joined))
         case Has(path=path, where=where):
-            return _exists(entity, path, where)
-        case Compare(path=(*crossed, name)) if tuple(crossed) in joined:
-            return _compared(getattr(joined[tuple(crossed)], name), condition)
-        case Compare(path=(*crossed, name), operator=operator, value=value):
-            return _exists(entity, tuple(crossed), Compare((name,), operator, value))
+            start = _joined_part(path[:-1], joined)
+            return _exists(joined[start], path[len(start) :], where)
+        case Compare(path=path):
+            start = _joined_part(path[:-1], joined)
+            crossed, last = path[len(start) : -1], replace(condition, path=path[-1:])
+            if crossed:
+                return _exists(joined[start], crossed, last)
+            return _compared(getattr(joined[start], path[-1]), last)
     raise TypeError(f"{type(condition).__name__} is no condition")
 
 
 def bound(column: ColumnElement[Any], value: Any) -> ColumnElement[Any]:
     """Bind a value to compare a column with; a number may be larger than the column's type."""
     return literal(value, _type(column))
+
+
+def _joined_part(path: Path, joined: Mapping[Path, Entity]) -> Path:
+    """Find how far a path leads through what is joined: what lies behind belongs to the joined row."""
+    return next(path[:end] for end in range(len(path), -1, -1) if path[:end] in joined)
 
 
 def _exists(entity: Entity, path: Path, where: Condition | None) -> ColumnElement[bool]:

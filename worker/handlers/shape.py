@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import load_only, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from producers.commands import View
+from producers.commands.schema import views_in
 
 from ..models import Base
 
@@ -75,13 +76,7 @@ def _values(row: Base, names: Iterable[str]) -> dict[str, Any]:
 
 def _view_in(annotation: Any) -> type[View]:
     """Find PostView in `tuple[PostView, ...] | None`."""
-    found = _views_in(annotation)
+    found = views_in(annotation)
     if len(found) != 1:
         raise TypeError(f"a relation is shown by one view, not by {annotation}")
     return found[0]
-
-
-def _views_in(annotation: Any) -> list[type[View]]:
-    if isinstance(annotation, type) and issubclass(annotation, View):
-        return [annotation]
-    return [view for part in get_args(annotation) for view in _views_in(part)]
