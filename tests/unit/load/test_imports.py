@@ -106,12 +106,38 @@ async def test_an_id_of_the_file_is_kept(producer: Producer, users: Path) -> Non
     assert envelope.payload["rows"] == [{"id": str(UUID(int=7)), "username": "ada"}]
 
 
-async def test_the_same_file_is_not_even_sent_again(producer: Producer, users: Path) -> None:
+async def test_each_load_sends_commands_of_its_own_with_the_same_rows(
+    producer: Producer, users: Path
+) -> None:
+    """A file may come back to what it was, and what was refused may be welcome now."""
     path = table(users, [f"user{number},1" for number in range(1500)])
-    await load(producer, path, CreateUser)
-    again = await load(producer, path, CreateUser)
-    assert (again.accepted, again.duplicate) == (0, 1500)
-    assert len(await sent(producer)) == 2
+    for _ in range(2):
+        loaded = await load(producer, path, CreateUser)
+        assert (loaded.accepted, loaded.duplicate) == (1500, 0)
+    envelopes = await sent(producer)
+    assert (len(envelopes), len({envelope.id for envelope in envelopes})) == (4, 4)
+    ids = [row["id"] for envelope in envelopes for row in envelope.payload["rows"]]
+    assert (len(ids), len(set(ids))) == (3000, 1500)
+
+
+async def test_what_was_there_is_known_from_the_worker(producer: Producer, users: Path) -> None:
+    path = table(users, ["ada,1", "bob,2", "eve,3"])
+    async with worker(producer):
+        await load(producer, path, CreateUser, wait=True)
+    async with worker(producer, lambda _: imported(0, 0, 1, 2)):
+        again = await load(producer, path, CreateUser, wait=True)
+    assert (again.accepted, again.duplicate, again.applied) == (0, 3, 3)
+
+
+async def test_equal_batches_of_one_file_are_one_command(
+    producer: Producer, users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.load.batches._BATCH", 2)
+    path = table(users, ["1,ada"] * 4, "legacy,username")
+    async with worker(producer, lambda _: imported(1, 1)) as came:
+        loaded = await load(producer, path, CreateUser, key="legacy", wait=True)
+    assert len(came) == 1
+    assert (loaded.accepted, loaded.duplicate, loaded.applied) == (1, 3, 4)
 
 
 async def test_shuffled_rows_keep_their_ids(producer: Producer, users: Path) -> None:
@@ -160,13 +186,13 @@ async def test_rows_that_were_refused_are_tried_anew_when_the_file_is_loaded_aga
     producer: Producer, users: Path
 ) -> None:
     path = table(users, ["ada,1", "bob,2", "eve,3"])
-    answers = iter([imported(2, rejected=[refusal(1)]), imported(1)])
+    answers = iter([imported(2, rejected=[refusal(1)]), imported(1, 0, 2)])
     async with worker(producer, lambda _: next(answers)) as came:
         first = await load(producer, path, CreateUser, wait=True)
         again = await load(producer, path, CreateUser, wait=True)
     assert (first.applied, first.rejected) == (2, 1)
-    assert (again.duplicate, again.applied, again.rejected) == (3, 3, 0)
-    assert [row["username"] for row in came[1].payload["rows"]] == ["bob"]
+    assert (again.accepted, again.duplicate, again.applied, again.rejected) == (1, 2, 3, 0)
+    assert came[0].payload == came[1].payload
 
 
 async def test_a_key_that_comes_twice_with_other_content_is_rejected(producer: Producer, users: Path) -> None:
