@@ -47,7 +47,7 @@ async def load(
     an upsert: the field that finds the row. `columns` says which field a column is, "" for none.
 
     A bad row raises BadRow, once the rows before it are sent, or is skipped. A full queue is waited for and,
-    with `wait`, so is every result. Rows that were skipped or rejected go into a file beside the input
+    with `wait`, so is every result. Rows that came to nothing go into a file beside the input
     (`Loaded.rejects`). `report` is told of each step. With `dry_run` all rows are read, and none is sent.
     `registry` makes the commands inside an Atomic.
 
