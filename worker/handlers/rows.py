@@ -33,27 +33,34 @@ def in_order(table: Table, rows: Sequence[T], of: Of[T], by: Sequence[str]) -> l
     if any(key.column.table is table for key in table.foreign_keys):
         return [*rows]
     first, later = apart(table, rows, of)
-    return [*sorted(first, key=lambda row: _sortable(values_of(of(row), by))), *later]
+    return [*sorted(first, key=lambda row: _sortable(of(row), by)), *later]
 
 
 def apart(table: Table, rows: Sequence[T], of: Of[T]) -> tuple[list[T], list[T]]:
     """Part rows from those of which one before has the key or a unique value."""
-    key = tuple(column.key for column in table.primary_key)
-    seen: dict[tuple[str, ...], set[Any]] = {key: set()}
-    seen.update((names, set()) for names, _ in unique_constraints(table))
-    first: list[T] = []
-    later: list[T] = []
-    for row in rows:
-        values, clashes = of(row), False
-        for names, taken in seen.items():
-            value = values_of(values, names)
-            if None not in value:
-                clashes = clashes or value in taken
-                taken.add(value)
-        (later if clashes else first).append(row)
-    return first, later
+    later: set[int] = set()
+    values = [*map(of, rows)]
+    for names in (tuple(column.key for column in table.primary_key), *dict(unique_constraints(table))):
+        column = _column(values, names)
+        if len({*column}) < len(column):
+            seen: set[Any] = set()
+            for place, value in enumerate(column):
+                if value in seen and value is not None:
+                    later.add(place)
+                seen.add(value)
+    first = [row for place, row in enumerate(rows) if place not in later] if later else [*rows]
+    return first, [rows[place] for place in sorted(later)]
 
 
-def _sortable(value: tuple[Any, ...]) -> tuple[Any, ...]:
+def _column(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Any]:
+    """Return the rows' values of some columns; None where a row has not all of them."""
+    if len(names) == 1:
+        [name] = names
+        return [row.get(name) for row in rows]
+    return [None if None in (value := values_of(row, names)) else value for row in rows]
+
+
+def _sortable(row: Mapping[str, Any], by: Sequence[str]) -> Any:
     """UUIDs are slow to compare, and their numbers are not."""
-    return tuple(part.int if isinstance(part, UUID) else part for part in value)
+    parts = [part.int if isinstance(part := row[name], UUID) else part for name in by]
+    return parts if len(parts) > 1 else parts[0]
