@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from .app import App
 
 _CONFLICTS = 20
-_PARENT_PAUSES = (0.1, 0.3, 0.6, 1.0)
 _EXPIRED = {"code": "expired", "message": "its deadline passed before it was begun"}
 
 
@@ -142,8 +141,8 @@ class Execution:
                 return await self._fail(Ending.REJECTED, failure, 1)
             case Cause.PARENT:
                 tries = await self.delivery.count("parent")
-                if tries.count <= len(_PARENT_PAUSES):
-                    return self._later(failure, _PARENT_PAUSES[tries.count - 1])
+                if tries.count <= len(retry.PARENT_PAUSES):
+                    return self._later(failure, retry.PARENT_PAUSES[tries.count - 1])
                 return await self._fail(Ending.REJECTED, failure, tries.count)
             case Cause.UNREADABLE:
                 tries = await self.delivery.count("unreadable")

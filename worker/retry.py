@@ -16,6 +16,9 @@ from producers.errors import CommandRejected
 from .failure import AttemptTimeout, Cause, CommitUnknown, Failure, tell
 from .sqlstates import driver_error, sqlstate_of
 
+PARENT_PAUSES = (0.1, 0.3, 0.6, 1.0)
+"""How long a row waits for one that it refers to: the command that makes it may be on its way."""
+
 _BY_STATE = {
     **dict.fromkeys(("40001", "40P01", "55P03"), Cause.CONFLICT),
     **dict.fromkeys(("26000", "42P05"), Cause.STALE),

@@ -69,8 +69,8 @@ def load(
     """Send the rows of a CSV or JSON Lines file, each as one command.
 
     The header of a CSV names the fields; an empty cell is not set. Load a file again, and only what is new is
-    added. Rows that are bad (--on-error skip) or rejected (--wait) land in a file beside it, with their
-    reasons: mend it, and load it. Prints how many rows there were, and what became of them.
+    added. Rows that are bad (--on-error skip), or rejected or dead (--wait), land in a file beside it, with
+    their reasons: mend it, and load it. Prints how many rows there were, and what became of them.
     """
     command = caller.command(kind)
     try:

@@ -43,11 +43,11 @@ async def load(
 
     Where the command has an import (`Command.imported_by`), rows go a thousand at a time, in one transaction,
     each judged by itself. A row's id derives from its content, or from its value in the column `key`: of a
-    file that is loaded again only what is new is added. `by` is for an upsert: the field that finds the row.
-    `columns` says which field a column is, "" for none.
+    file that is loaded again only what is new is added; rows that were refused are tried again. `by` is for
+    an upsert: the field that finds the row. `columns` says which field a column is, "" for none.
 
     A bad row raises BadRow, once the rows before it are sent, or is skipped. A full queue is waited for and,
-    with `wait`, so is every result. Rows that were skipped or rejected go into a file beside the input
+    with `wait`, so is every result. Rows that came to nothing go into a file beside the input
     (`Loaded.rejects`). `report` is told of each step. With `dry_run` all rows are read, and none is sent.
     `registry` makes the commands inside an Atomic.
 

@@ -166,18 +166,5 @@ class Batches:
             if not sent.imported:
                 self._outcomes.loaded.applied += 1
             else:
-                await self._imported(sent, Imported.model_validate(answer.result))
-
-    async def _imported(self, sent: Sent, imported: Imported) -> None:
-        """Count an import; rows that an earlier load's import had refused are tried anew."""
-        if sent.receipt.status == "accepted":
-            self._outcomes.imported(sent.rows, imported, accepted=True)
-            return
-        refused = [place for refusal in imported.rejected for place in refusal.rows]
-        self._outcomes.loaded.applied += len(sent.rows) - len(refused)
-        if refused:
-            rows = [sent.rows[place] for place in refused]
-            receipt = await self._bulk.send(self._producer, rows, anew=True)
-            answer = await self._producer.answer(receipt.command_id, None)
-            if not self._outcomes.answered(rows, answer, receipt):
-                self._outcomes.imported(rows, Imported.model_validate(answer.result), accepted=False)
+                new = sent.receipt.status == "accepted"
+                self._outcomes.imported(sent.rows, Imported.model_validate(answer.result), accepted=new)

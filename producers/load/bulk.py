@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, get_args
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import uuid_utils
 
 from ..client import Producer, Receipt
-from ..commands import Command, Imported, Payload, uuid7
+from ..commands import Command, Imported, Payload
 
 _NAMESPACE = UUID("7c0f5d0e-2f0b-5b6b-9d0f-0b7e6a1f4c3d")
 
@@ -27,10 +27,11 @@ class RowCommand(NamedTuple):
 
 
 class Bulk:
-    """Puts the rows of one kind of command together into the command that imports them."""
+    """Puts the rows of one kind of command together into the command that imports them, in one load."""
 
     def __init__(self, command: type[Command[Any]]) -> None:
         self.of = command.imported_by
+        self._run = uuid4().hex
         if self.of is None:
             return
         self._row = _row_type(self.of)
@@ -46,18 +47,17 @@ class Bulk:
         """Return what finds the row; an import has one for all of its rows."""
         return getattr(command, "by", None) if self._has_by else None
 
-    async def send(
-        self, producer: Producer, rows: Sequence[RowCommand], *, anew: bool = False
-    ) -> Receipt[Imported]:
+    async def send(self, producer: Producer, rows: Sequence[RowCommand]) -> Receipt[Imported]:
         """Send rows with the same `by` as one command.
 
-        The same rows give the same command id, unless they are to be tried `anew`. The rows were validated as
-        they were read and the worker validates them again, so here they are not gone through once more.
+        Its id is this run's own: what the rows came to in an earlier load says nothing of today. The rows
+        were validated as they were read and the worker validates them again, so here they are not gone
+        through once more.
         """
         of = self.of
         assert of is not None  # noqa: S101  # whoever sends has asked `takes`
         by = self.by(rows[0].command)
-        digest = sha256(f"{of.kind}\n{by}".encode())
+        digest = sha256(f"{self._run}\n{of.kind}\n{by}".encode())
         wanted = []
         for row in rows:
             values = dict(row.wire)
@@ -70,7 +70,7 @@ class Bulk:
         if by is not None:
             payload["by"] = by
         fingerprint = digest.hexdigest()
-        command_id = uuid7() if anew else uuid5(_NAMESPACE, fingerprint)
+        command_id = uuid5(_NAMESPACE, fingerprint)
         return await producer.send_wired(of, payload, command_id=command_id, fingerprint=fingerprint)
 
 

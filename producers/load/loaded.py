@@ -24,10 +24,16 @@ class Loaded:
     """A file's rows, counted by what became of them; `problems` lists the first twenty that came to nothing.
 
     `applied`, `rejected` and `dead` are known where the load waits for results; `unanswered` are those whose
-    result was no longer kept. `rejected` also has the rows whose key was loaded before with other content.
-    Where a load waits for results, a row that was there already is `duplicate`, and `applied`; where it does
-    not, it may count as `accepted`. `rejects` is the file that has the rows that were bad or rejected.
-    `read` of `size` bytes are read; `note` says what is being waited for.
+    result was no longer kept. A row that was there already is `duplicate`, and `applied`: with a key, by its
+    key, whatever its other content. Only the worker knows, so where a load does not wait for results such
+    rows are `accepted`. `rejected` has what the worker refuses, and a key that comes twice in the file with
+    other content.
+
+    Rows whose command has no import are known by the queue instead, for as long as it remembers them: as
+    `duplicate`, or, with other content under their key, as `rejected`.
+
+    `rejects` is the file that has the rows that came to nothing. `read` of `size` bytes are read; `note` says
+    what is being waited for.
     """
 
     rows: int = 0

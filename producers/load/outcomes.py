@@ -18,7 +18,7 @@ OnError = Literal["stop", "skip"]
 
 
 class Outcomes:
-    """Counts into `loaded`; rows that are bad or rejected go to `rejects`, if there are any."""
+    """Counts into `loaded`; rows that come to nothing go to `rejects`, if it is given."""
 
     def __init__(
         self, path: Path, loaded: Loaded, *, on_error: OnError, rejects: Rejects | None = None
@@ -34,9 +34,9 @@ class Outcomes:
         self.add(line, source, "bad", reason)
 
     def add(self, line: int, source: list[str] | str, what: What, reason: str) -> None:
-        """Count a row that came to nothing. One that is dead waits among the dead letters."""
+        """Count a row that came to nothing, and keep it."""
         self.loaded.add(line, what, reason)
-        if self._rejects is not None and what != "dead":
+        if self._rejects is not None:
             self._rejects.add(source, reason)
             self.loaded.rejects = self._rejects.path
 
@@ -47,7 +47,7 @@ class Outcomes:
                 self.loaded.accepted += len(rows)
             case "duplicate":
                 self.loaded.duplicate += len(rows)
-            case _:
+            case None:
                 for row in rows:
                     self.add(
                         row.line, row.source, "rejected", "its key was loaded before, with other content"

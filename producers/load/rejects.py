@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from .columns import REASON, Columns
 from .rows import Format
@@ -17,6 +18,7 @@ _MOST_FILES = 1000
 class Rejects:
     """Writes rows as they came, in a column more with the reason: mended, the file can be loaded.
 
+    Where a row has too few cells, empty ones are added; where it has too many, they stand behind the reason.
     `path` is None until there is a row. A file that is there is kept: somebody may be mending it.
     """
 
@@ -56,14 +58,16 @@ class Rejects:
                 continue
         raise FileExistsError(f"{self.path}: there are too many files of rejected rows")
 
-    def _write_cells(self, cells: Any, last: str) -> None:
+    def _write_cells(self, cells: Sequence[str], last: str) -> None:
         header = self._columns.header
+        missing = [""] * (len(header) - len(cells))
         kept = [
             cell
-            for place, cell in enumerate(cells)
-            if place >= len(header) or header[place] != REASON or REASON in self._columns.fields
+            for name, cell in zip(header, [*cells, *missing], strict=False)
+            if name != REASON or REASON in self._columns.fields
         ]
-        csv.writer(self._file, lineterminator="\n").writerow([*kept, last])  # type: ignore[arg-type]
+        surplus = cells[len(header) :]
+        csv.writer(self._file, lineterminator="\n").writerow([*kept, last, *surplus])  # type: ignore[arg-type]
 
 
 def _with_reason(line: str, reason: str) -> str:

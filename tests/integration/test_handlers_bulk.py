@@ -1,6 +1,8 @@
 """Writes in the large: bulk creates and upserts, and what they say of the row that is at fault."""
 
-from collections.abc import Sequence
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from producers.commands import (
     CountUsers,
@@ -18,6 +20,7 @@ from producers.commands import (
     CreateUser,
     CreateUsers,
     GetUser,
+    ImportUsers,
     LikeKey,
     NewPostOf,
     NewProfileOf,
@@ -32,7 +35,7 @@ from tests.integration.statements import statements
 from worker.handlers.like import create_like, create_likes, upsert_likes
 from worker.handlers.post import create_post, upsert_posts
 from worker.handlers.profile import upsert_profiles
-from worker.handlers.user import count_users, create_user, create_users, get_user, upsert_users
+from worker.handlers.user import count_users, create_user, create_users, get_user, import_users, upsert_users
 from worker.retry import classify
 
 pytestmark = pytest.mark.databases
@@ -96,10 +99,7 @@ async def test_duplicates_that_come_after_the_look_are_skipped_too(
     assert [view and view.username for view in views] == ["bob", None, "eve", None]
 
 
-async def test_what_is_no_duplicate_rejects_the_whole_command(
-    session: AsyncSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.handlers.halves._PARENT_PAUSES", ())
+async def test_what_is_no_duplicate_rejects_the_whole_command(session: AsyncSession) -> None:
     rows = [LikeKey(user_id=UUID(int=1), post_id=UUID(int=2))]
     with pytest.raises(IntegrityError) as raised:
         await create_likes(session, CreateLikes(rows=rows, on_duplicate="skip"))
@@ -199,7 +199,8 @@ async def test_upserts_create_and_change_in_one_statement_for_each_set_of_fields
     ]
     assert (views[1].id, views[1].email) == (ada.id, "ada@example.com")
     if database_kind != "mariadb":  # one row after the other
-        assert seen == ["INSERT INTO users"] * 2
+        locked = ["SELECT users.username FROM"] if database_kind == "postgresql" else []
+        assert seen == [*locked, *["INSERT INTO users"] * 2]
     assert command.parse_result(command.dump_result(views)) == views
 
 
@@ -241,6 +242,43 @@ async def test_upserts_by_the_key_and_with_nothing_to_change(session: AsyncSessi
 def test_rows_have_to_be_found_each_by_a_value_of_its_own(payload: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         UpsertUsers.model_validate(payload)
+
+
+def some_users(prefix: str = "u") -> list[NewUser]:
+    """Users in any order; half of them set one field more."""
+    rows = [NewUser(id=UUID(int=n), username=f"{prefix}{n:03}", age=1) for n in range(1, 301)]
+    rows = [row if row.id.int % 2 else NewUser(id=row.id, username=row.username) for row in rows]
+    return random.sample(rows, len(rows))
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda session: upsert_users(session, UpsertUsers(rows=some_users(), by="username")),
+        lambda session: import_users(session, ImportUsers(rows=some_users(), by="username")),
+        lambda session: import_users(session, ImportUsers(rows=some_users())),
+        lambda session: create_users(session, CreateUsers(rows=some_users(), on_duplicate="skip")),
+    ],
+)
+async def test_writers_of_the_same_rows_wait_for_each_other(
+    sessions: async_sessionmaker[AsyncSession],
+    write: Callable[[AsyncSession], Awaitable[object]],
+    there: bool,  # noqa: FBT001
+) -> None:
+    """In whatever order each of them was given the rows: otherwise they would deadlock."""
+    if there:
+        async with sessions.begin() as session:
+            await create_users(session, CreateUsers(rows=some_users()))
+
+    async def one() -> None:
+        async with sessions.begin() as session:
+            await write(session)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(one())
 
 
 async def test_posts_profiles_and_likes_have_them_too(session: AsyncSession) -> None:

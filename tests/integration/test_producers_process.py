@@ -88,8 +88,8 @@ def test_ctrl_c_ends_a_load_with_what_was_sent(
         assert "stopped; 2 rows were sent before" in err
         assert "Traceback" not in err
         again = start("load", str(users), "--as", "user.create")
-        assert json.loads(again.communicate(timeout=30)[0])["duplicate"] == 2
-        assert client.zcard(queue_name) == 1
+        assert json.loads(again.communicate(timeout=30)[0])["accepted"] == 2
+        assert client.zcard(queue_name) == 2
 
 
 def test_a_redis_that_is_away_is_told_in_one_line(start: Start) -> None:

@@ -32,10 +32,14 @@ def test_the_counts_are_printed(line: CommandLine, users: Path) -> None:
     assert (sent.kind, len(sent.payload["rows"])) == ("user.import_many", 3)
 
 
-def test_a_second_load_adds_nothing(line: CommandLine, users: Path) -> None:
+def test_a_second_load_hears_from_the_worker_what_was_there(line: CommandLine, users: Path) -> None:
     line.run("load", str(users), "--as", "user.create")
     assert line.run("load", str(users), "--as", "user.create") == 0
-    assert (line.result["accepted"], line.result["duplicate"]) == (0, 3)
+    assert (line.result["accepted"], line.result["duplicate"]) == (3, 0)
+    line.answers = [imported(3), imported(0, duplicates=[0, 1, 2])]
+    for counts in (3, 0), (0, 3):
+        assert line.run("load", str(users), "--as", "user.create", "--wait") == 0
+        assert (line.result["accepted"], line.result["duplicate"]) == counts
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ MariaDB has no word for some of them, and takes a few more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import Payload, View
@@ -20,9 +21,11 @@ from ..upserts import dialect_of
 from .dialects import Columns, insert_or_update, upsert
 from .halves import Halves
 from .naming import naming_the_row
+from .rows import Of, by_columns, in_order
 from .skipping import TAKEN, insert_skipping
 from .verbs import Verbs
 
+T = TypeVar("T")
 V = TypeVar("V", bound=View)
 Row = dict[str, Any]
 
@@ -39,7 +42,7 @@ class BulkVerbs(Verbs[V]):
         views: dict[Any, V] = {}
         first = {self.key_of(payload): place for place, payload in reversed([*enumerate(payloads)])}
         rows = [self.values(payloads[place]) for place in sorted(first.values())]
-        for alike in by_columns(rows):
+        for alike in by_columns(in_order(self.table, rows, dict, self._key), dict):
             views.update(await self._insert_skipping(session, alike))
         return [
             views.get(self.key_of(payload)) if first[self.key_of(payload)] == place else None
@@ -52,7 +55,8 @@ class BulkVerbs(Verbs[V]):
 
         async def write(rows: Sequence[Payload]) -> dict[Any, V]:
             views: dict[Any, V] = {}
-            for alike in by_columns(set_values(row, command.unique[0]) for row in rows):
+            values = [set_values(row, command.unique[0]) for row in rows]
+            for alike in await self.in_turn(session, values, dict, by):
                 written = await self.upsert_rows(session, alike, by=by, returning=self._shown)
                 views.update((found, self.shape.of_row(row)) for found, *row in written)
             return views
@@ -79,6 +83,19 @@ class BulkVerbs(Verbs[V]):
             return (await session.execute(statement.returning(*shown), rows)).all()
         await session.execute(statement, rows)
         return ()
+
+    async def in_turn(self, session: AsyncSession, rows: Sequence[T], of: Of[T], by: str) -> list[list[T]]:
+        """Put the rows of an upsert into statements and into order, so that no two upserts deadlock.
+
+        Several statements would each begin anew, so all rows that are there are locked before.
+        """
+        ordered = in_order(self.table, rows, of, (by,))
+        statements = by_columns(ordered, of)
+        if len(statements) > 1 and dialect_of(session) == "postgresql":
+            column = self.table.c[by]
+            there = select(column).where(column.in_([of(row)[by] for row in rows])).order_by(column)
+            await session.execute(there.with_for_update(key_share=True))
+        return statements
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -118,11 +135,3 @@ def set_values(payload: Payload, key: str) -> Row:
     """Return the key of a row, and what it sets, by column."""
     given = payload.model_fields_set | {key}
     return {name: getattr(payload, name) for name in type(payload).model_fields if name in given}
-
-
-def by_columns(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Put rows with the same columns together: they fit into one statement."""
-    alike: dict[frozenset[str], list[Row]] = {}
-    for row in rows:
-        alike.setdefault(frozenset(row), []).append(row)
-    yield from alike.values()

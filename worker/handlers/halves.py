@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -15,22 +14,19 @@ from ..failure import Cause
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PARENT_PAUSES = (0.1, 0.3, 0.6, 1.0)
-"""As the executor waits for a row that others refer to: the command that makes it may be on its way."""
-
 
 class Halves(Generic[T, R]):
     """Writes rows by `write`, which takes any number of them; `refused` are the ones that it fails with.
 
     Each write has a savepoint. Where the database refuses it, it is done again by halves, so that one bad
-    row among a thousand costs some twenty statements. Any other error is the whole command's.
+    row among a thousand costs some twenty statements, and a thousand bad ones some thousands: what can be
+    known before is best looked up before. Any other error is the whole command's.
     """
 
     def __init__(self, session: AsyncSession, write: Callable[[Sequence[T]], Awaitable[R]]) -> None:
         self.written: list[R] = []
         self.refused: list[tuple[T, DBAPIError]] = []
         self._session, self._write = session, write
-        self._pauses = iter(_PARENT_PAUSES)
 
     async def take(self, rows: Sequence[T]) -> None:
         """Write the rows, or what can be of them."""
@@ -47,10 +43,7 @@ class Halves(Generic[T, R]):
     async def _again(self, rows: Sequence[T], error: DBAPIError) -> None:
         if not refuses(error):
             raise error
-        if retry.cause_of(error) is Cause.PARENT and (pause := next(self._pauses, None)) is not None:
-            await asyncio.sleep(pause)
-            await self.take(rows)
-        elif len(rows) == 1:
+        if len(rows) == 1:
             self.refused.append((rows[0], error))
         else:
             half = len(rows) // 2

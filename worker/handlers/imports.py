@@ -1,12 +1,15 @@
 """Imports: rows that are each judged by themselves, in one transaction. It is what `load` sends.
 
 The way is the same for all of them: one statement for a thousand rows; what it left out is looked at by two
-more; and where the database refuses the statement, `halves` finds the rows that it refuses.
+more. Rows whose parents are missing or, in an upsert, whose unique values are taken are looked up before, so
+that however many there are they cost one SELECT for each foreign key or unique constraint. Where the database
+refuses the statement all the same, `halves` finds the rows that it refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,8 +21,10 @@ from .. import retry
 from ..upserts import dialect_of
 from .bulk import BulkVerbs, Row, set_values
 from .halves import Halves
+from .parents import Parents
+from .rows import apart, by_columns, in_order
 from .skipping import insert_skipping
-from .taken import found, keys_there, unique_constraints
+from .taken import found, holders, keys_there, unique_constraints, values_of
 from .unnest import insert_unnested
 
 V = TypeVar("V", bound=View)
@@ -34,6 +39,9 @@ class Placed(NamedTuple):
     place: int
     key: Any
     values: Row
+
+
+_values = attrgetter("values")
 
 
 async def import_rows(
@@ -87,7 +95,8 @@ class Import:
         for row in rows:
             if news.setdefault(row.key, row) is not row:
                 self._duplicates.append(row.place)
-        for alike in _by_columns(news.values()):
+        left = await self._with_parents([*news.values()])
+        for alike in by_columns(in_order(self._table, left, _values, self._verbs.key_names), _values):
             halves = Halves(self._session, self._insert)
             await halves.take(alike)
             self._written += sum(map(len, halves.written))
@@ -109,17 +118,77 @@ class Import:
             if turn == len(rounds):
                 rounds.append([])
             rounds[turn].append(row)
+        key = self._verbs.key_name
         for turn_rows in rounds:
-            for alike in _by_columns(turn_rows):
+            left = await self._with_parents(turn_rows, unwritten={key} - {by})
+            for some in apart(self._table, left, _values):
+                await self._upsert(some, by)
 
-                async def write(some: Sequence[Placed]) -> int:
-                    await self._verbs.upsert_rows(self._session, [row.values for row in some], by=by)
-                    return len(some)
+    async def _upsert(self, rows: Sequence[Placed], by: str) -> None:
+        async def write(some: Sequence[Placed]) -> int:
+            await self._verbs.upsert_rows(self._session, [row.values for row in some], by=by)
+            return len(some)
 
-                halves = Halves(self._session, write)
-                await halves.take(alike)
-                self._written += sum(halves.written)
-                self._refuse_all(halves)
+        statements = await self._verbs.in_turn(self._session, rows, _values, by)
+        free = await self._free([row for alike in statements for row in alike], by)
+        for alike in by_columns(free, _values):
+            halves = Halves(self._session, write)
+            await halves.take(alike)
+            self._written += sum(halves.written)
+            self._refuse_all(halves)
+
+    async def _with_parents(
+        self, rows: Sequence[Placed], *, unwritten: Collection[str] | None = None
+    ) -> list[Placed]:
+        """Refuse rows without their parents, which are waited for.
+
+        An upsert has columns that it leaves `unwritten` in a row that is there; an insert leaves all of it.
+        """
+        parents = Parents(self._session, self._table, unwritten=unwritten or ())
+        left = {row.place: row for row in rows}
+        lacking = await parents.look({place: row.values for place, row in left.items()})
+        if lacking and unwritten is None:
+            there = await self._there([left[place] for place in lacking])
+            for place in [place for place in lacking if left[place].key in there]:
+                self._duplicates.append(place)
+                del left[place]
+        lacking = await parents.wait({place: row.values for place, row in left.items()})
+        for place, reference in lacking.items():
+            self.refuse(place, _violation("foreign_key", ", ".join(reference.names), reference.constraint))
+        return [row for place, row in left.items() if place not in lacking]
+
+    async def _free(self, rows: Sequence[Placed], by: str) -> list[Placed]:
+        """Refuse rows of which another one has a unique value, unless a row before makes that one give it up.
+
+        No two of the rows have a unique value in common.
+        """
+        key = self._verbs.key_name
+        constraints = [((key,), str(self._table.primary_key.name or "")), *unique_constraints(self._table)]
+        constraints = [(names, constraint) for names, constraint in constraints if names != (by,)]
+        held = {}
+        for names, _ in constraints:
+            wanted = [value for row in rows if None not in (value := values_of(row.values, names))]
+            held[names] = await holders(self._session, self._table, names, wanted, by=by)
+        there = set[Any]()
+        if any(held[names] and key in names for names, _ in constraints):
+            there = await keys_there(self._session, self._table, [by], [row.values[by] for row in rows])
+        given_up: dict[tuple[str, ...], set[Any]] = {names: set() for names in held}
+        free = []
+        for row in rows:
+            found_by = row.values[by]
+            # The key of a row that is there stays as it is.
+            of_row = [one for one in constraints if not (key in one[0] and key != by and found_by in there)]
+            for names, constraint in of_row:
+                value = values_of(row.values, names)
+                if value in held[names] and held[names][value] not in {found_by, *given_up[names]}:
+                    self.refuse(row.place, _violation("unique", ", ".join(names), constraint))
+                    break
+            else:
+                free.append(row)
+                for names, _ in of_row:
+                    if row.values.keys() >= set(names):
+                        given_up[names].add(found_by)
+        return free
 
     async def _insert(self, rows: Sequence[Placed]) -> Sequence[Any]:
         values = [row.values for row in rows]
@@ -143,22 +212,20 @@ class Import:
             values = {row.place: tuple(row.values.get(name) for name in names) for row in left}
             wanted = [value for value in values.values() if None not in value]
             taken = await found(self._session, self._table, names, wanted)
-            fields = ", ".join(names)
             for row in left:
                 if values[row.place] in taken:
-                    reason = "unique_violation", fields, f"unique violation ({fields}, {constraint})"
-                    self.refuse(row.place, reason)
+                    self.refuse(row.place, _violation("unique", ", ".join(names), constraint))
             left = [row for row in left if values[row.place] not in taken]
         for row in left:  # what was in its way a moment ago is gone
-            self.refuse(row.place, ("unique_violation", None, "unique violation"))
+            self.refuse(row.place, _violation("unique", None))
 
     async def _there(self, rows: Sequence[Placed]) -> set[Any]:
         names = self._verbs.key_names
         return await keys_there(self._session, self._table, names, [row.key for row in rows])
 
 
-def _by_columns(rows: Iterable[Placed]) -> Iterable[list[Placed]]:
-    alike: dict[tuple[str, ...], list[Placed]] = {}
-    for row in rows:
-        alike.setdefault(tuple(row.values), []).append(row)
-    return alike.values()
+def _violation(kind: str, fields: str | None, constraint: str = "") -> Reason:
+    """Say it as an error of the database would be told."""
+    about = ", ".join(filter(None, (fields, constraint)))
+    code = f"{kind}_violation"
+    return code, fields, code.replace("_", " ") + (f" ({about})" if about else "")

@@ -17,12 +17,20 @@ async def found(
     """Return those of the `values` of some columns that a row has."""
     if not values:
         return set()
-    columns: list[ColumnElement[Any]] = [table.c[name] for name in names]
-    if len(columns) == 1:
-        matches = columns[0].in_([value for (value,) in values])
-    else:
-        matches = tuple_(*columns).in_(values)
-    return {tuple(row) for row in await session.execute(select(*columns).where(matches))}
+    columns = [table.c[name] for name in names]
+    rows = await session.execute(select(*columns).where(_one_of(columns, values)))
+    return {tuple(row) for row in rows}
+
+
+async def holders(
+    session: AsyncSession, table: Table, names: Sequence[str], values: Sequence[Values], *, by: str
+) -> dict[Values, Any]:
+    """Return those of the `values` of some columns that a row has, each with that row's value of `by`."""
+    if not values:
+        return {}
+    columns = [table.c[name] for name in names]
+    rows = await session.execute(select(table.c[by], *columns).where(_one_of(columns, values)))
+    return {tuple(value): holder for holder, *value in rows}
 
 
 async def keys_there(
@@ -41,11 +49,11 @@ async def free(
     key = tuple(column.name for column in table.primary_key)
     taken: dict[Values, set[Values]] = {}
     for names in (key, *(names for names, _ in unique_constraints(table))):
-        wanted = [value for row in rows if None not in (value := _values(row, names))]
+        wanted = [value for row in rows if None not in (value := values_of(row, names))]
         taken[names] = await found(session, table, names, wanted)
     left = []
     for row in rows:
-        values = {names: value for names in taken if None not in (value := _values(row, names))}
+        values = {names: value for names in taken if None not in (value := values_of(row, names))}
         if not any(value in taken[names] for names, value in values.items()):
             left.append(row)
             for names, value in values.items():
@@ -57,8 +65,15 @@ def unique_constraints(table: Table) -> Iterator[tuple[tuple[str, ...], str]]:
     """Give the columns and the name of each unique constraint."""
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
-            yield tuple(str(column.key) for column in constraint.columns), str(constraint.name)
+            yield tuple(str(column.key) for column in constraint.columns), str(constraint.name or "")
 
 
-def _values(row: Mapping[str, Any], names: Sequence[str]) -> Values:
+def _one_of(columns: Sequence[ColumnElement[Any]], values: Sequence[Values]) -> ColumnElement[bool]:
+    if len(columns) == 1:
+        return columns[0].in_([value for (value,) in values])
+    return tuple_(*columns).in_(values)
+
+
+def values_of(row: Mapping[str, Any], names: Sequence[str]) -> Values:
+    """Return a row's values of some columns; None where it has none."""
     return tuple(row.get(name) for name in names)

@@ -19,6 +19,7 @@ from ..models.base import Timestamped, Versioned
 from ..types import utcnow
 from .dialects import update_returning, upsert
 from .reads import Reads
+from .rows import by_columns
 
 V = TypeVar("V", bound=View)
 
@@ -78,11 +79,8 @@ class Verbs(Reads[V]):
     async def create_many(self, session: AsyncSession, payloads: Sequence[Payload]) -> list[V]:
         """Insert rows by one statement for each set of columns, which as a rule is one."""
         rows = [self.values(payload) for payload in payloads]
-        alike: dict[frozenset[str], list[int]] = {}
-        for place, row in enumerate(rows):
-            alike.setdefault(frozenset(row), []).append(place)
         views: dict[int, V] = {}
-        for places in alike.values():
+        for places in by_columns(range(len(rows)), rows.__getitem__):
             result = await session.execute(self._insert_many, [rows[place] for place in places])
             views.update(zip(places, map(self.shape.of_row, result), strict=True))
         return [views[place] for place in range(len(rows))]

@@ -1,6 +1,7 @@
 """Rows that go many at a time: what is sent, and what is counted when it is answered."""
 
 import asyncio
+import csv
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -106,12 +107,38 @@ async def test_an_id_of_the_file_is_kept(producer: Producer, users: Path) -> Non
     assert envelope.payload["rows"] == [{"id": str(UUID(int=7)), "username": "ada"}]
 
 
-async def test_the_same_file_is_not_even_sent_again(producer: Producer, users: Path) -> None:
+async def test_each_load_sends_commands_of_its_own_with_the_same_rows(
+    producer: Producer, users: Path
+) -> None:
+    """A file may come back to what it was, and what was refused may be welcome now."""
     path = table(users, [f"user{number},1" for number in range(1500)])
-    await load(producer, path, CreateUser)
-    again = await load(producer, path, CreateUser)
-    assert (again.accepted, again.duplicate) == (0, 1500)
-    assert len(await sent(producer)) == 2
+    for _ in range(2):
+        loaded = await load(producer, path, CreateUser)
+        assert (loaded.accepted, loaded.duplicate) == (1500, 0)
+    envelopes = await sent(producer)
+    assert (len(envelopes), len({envelope.id for envelope in envelopes})) == (4, 4)
+    ids = [row["id"] for envelope in envelopes for row in envelope.payload["rows"]]
+    assert (len(ids), len(set(ids))) == (3000, 1500)
+
+
+async def test_what_was_there_is_known_from_the_worker(producer: Producer, users: Path) -> None:
+    path = table(users, ["ada,1", "bob,2", "eve,3"])
+    async with worker(producer):
+        await load(producer, path, CreateUser, wait=True)
+    async with worker(producer, lambda _: imported(0, 0, 1, 2)):
+        again = await load(producer, path, CreateUser, wait=True)
+    assert (again.accepted, again.duplicate, again.applied) == (0, 3, 3)
+
+
+async def test_equal_batches_of_one_file_are_one_command(
+    producer: Producer, users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.load.batches._BATCH", 2)
+    path = table(users, ["1,ada"] * 4, "legacy,username")
+    async with worker(producer, lambda _: imported(1, 1)) as came:
+        loaded = await load(producer, path, CreateUser, key="legacy", wait=True)
+    assert len(came) == 1
+    assert (loaded.accepted, loaded.duplicate, loaded.applied) == (1, 3, 4)
 
 
 async def test_shuffled_rows_keep_their_ids(producer: Producer, users: Path) -> None:
@@ -153,20 +180,20 @@ async def test_rows_that_end_together_are_counted_together(
     async with worker(producer, lambda _: answer):
         loaded = await load(producer, path, CreateUser, wait=True)
     assert (loaded.applied, loaded.rejected, loaded.dead, loaded.unanswered) == counts
-    assert (loaded.rejects is not None) == (loaded.rejected > 0)
+    assert (loaded.rejects is not None) == (loaded.rejected + loaded.dead > 0)
 
 
 async def test_rows_that_were_refused_are_tried_anew_when_the_file_is_loaded_again(
     producer: Producer, users: Path
 ) -> None:
     path = table(users, ["ada,1", "bob,2", "eve,3"])
-    answers = iter([imported(2, rejected=[refusal(1)]), imported(1)])
+    answers = iter([imported(2, rejected=[refusal(1)]), imported(1, 0, 2)])
     async with worker(producer, lambda _: next(answers)) as came:
         first = await load(producer, path, CreateUser, wait=True)
         again = await load(producer, path, CreateUser, wait=True)
     assert (first.applied, first.rejected) == (2, 1)
-    assert (again.duplicate, again.applied, again.rejected) == (3, 3, 0)
-    assert [row["username"] for row in came[1].payload["rows"]] == ["bob"]
+    assert (again.accepted, again.duplicate, again.applied, again.rejected) == (1, 2, 3, 0)
+    assert came[0].payload == came[1].payload
 
 
 async def test_a_key_that_comes_twice_with_other_content_is_rejected(producer: Producer, users: Path) -> None:
@@ -249,9 +276,9 @@ async def test_rejected_rows_can_be_mended_and_loaded_again(producer: Producer, 
     lines = loaded.rejects.read_text().splitlines()
     assert lines[0] == "login,age,_error"
     assert lines[1].startswith('bob,x,"age: ')
-    assert set(lines[2:]) == {'zoe,"1 cells, where the header has 2"', "eve,2,taken"}
+    assert set(lines[2:]) == {'zoe,,"1 cells, where the header has 2"', "eve,2,taken"}
 
-    text = loaded.rejects.read_text().replace("bob,x", "bob,3").replace("zoe,", "zoe,4,")
+    text = loaded.rejects.read_text().replace("bob,x", "bob,3").replace("zoe,,", "zoe,4,")
     loaded.rejects.write_text(text)
     async with worker(producer) as came:
         mended = await load(
@@ -261,8 +288,38 @@ async def test_rejected_rows_can_be_mended_and_loaded_again(producer: Producer, 
     assert {row["username"] for row in came[-1].payload["rows"]} == {"bob", "eve", "zoe"}
 
 
+async def test_the_reason_is_in_its_column_however_many_cells_a_row_has(
+    producer: Producer, users: Path
+) -> None:
+    reason = "age: Input should be a valid integer"
+    path = table(users, ["zoe,", "bob", "eve,2,3,4", "ada,x"], "username,age")
+    loaded = await load(producer, path, CreateUser, on_error="skip")
+    assert loaded.rejects is not None
+    with loaded.rejects.open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["username"] for row in rows] == ["bob", "eve", "ada"]
+    assert [row["_error"].partition(",")[0] for row in rows] == ["1 cells", "4 cells", reason]
+    assert rows[1][None] == ["3", "4"]
+    mended = await load(producer, loaded.rejects, CreateUser, on_error="skip")
+    assert mended.rejects is not None
+    with mended.rejects.open(newline="") as file:
+        again = [*csv.DictReader(file)]
+    assert [row["username"] for row in again] == ["eve", "ada"]
+    assert again[0]["_error"].startswith("5 cells, where the header has 3")
+
+
+async def test_dead_rows_are_among_the_rejected_ones(producer: Producer, users: Path) -> None:
+    path = table(users, ["ada,1", "bob,2"])
+    dead = Answer(Ending.DEAD, error={"code": "bug", "message": "given up"})
+    async with worker(producer, lambda _: dead):
+        loaded = await load(producer, path, CreateUser, wait=True)
+    assert loaded.dead == 2
+    assert loaded.rejects is not None
+    assert loaded.rejects.read_text() == "username,age,_error\nada,1,given up\nbob,2,given up\n"
+
+
 async def test_a_row_that_was_not_mended_is_rejected_again(producer: Producer, users: Path) -> None:
-    first = await load(producer, table(users, ["zoe", "bob,x"]), CreateUser, on_error="skip")
+    first = await load(producer, table(users, ["zoe,1,2", "bob,x"]), CreateUser, on_error="skip")
     assert first.rejects is not None
     again = await load(producer, first.rejects, CreateUser, on_error="skip")
     assert (again.bad, again.accepted) == (2, 0)
