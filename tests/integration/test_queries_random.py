@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -232,7 +232,10 @@ of_each_entity = pytest.mark.parametrize(
     ids=["users", "posts", "likes"],
 )
 many_at_random = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example takes longer than a test may
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -285,6 +288,7 @@ async def test_page_after_page_by_cursor_is_the_whole_list(
     while True:
         found += page.items
         pages += 1
+        assert pages < 100, "the cursor stands still"
         assert page.has_more == (page.next_cursor is not None)
         if page.next_cursor is None:
             break
