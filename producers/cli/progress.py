@@ -53,8 +53,10 @@ class Watch:
             told += "; nothing was sent" if self._dry_run else ""
         elif sent:
             told = f"stopped; {sent:,} rows were sent before. Load it again: only what is new is added"
-        else:
+        elif isinstance(error, Exception):
             told = "stopped; nothing was sent"
+        else:  # Ctrl-C may have come while Redis was answering
+            told = "stopped; the first rows may have been sent. Load it again: only what is new is added"
         say(f"{self._file}: {told}")
 
     def show(self, loaded: Loaded) -> None:
