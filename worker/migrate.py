@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Connection, DefaultClause, String, Text, Uuid, func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.schema import CreateSchema
 
+from . import types
 from .types import MARIADB
 
 # Any number will do that no other program takes: "crudwork" in ASCII.
@@ -44,6 +46,25 @@ class Migrations:
 def own(schema: str | None = None) -> Migrations:
     """Return the migrations of the worker's own tables, in `schema` (the setting WORKER_SCHEMA)."""
     return Migrations(Path(__file__).parent / "migrations", "worker_alembic_version", schema)
+
+
+def rendered(kind: str, item: Any, context: Any) -> str | Literal[False]:
+    """Write a column type of ours, for `alembic revision --autogenerate`, as models write it."""
+    match kind, item:
+        case "type", types.Time():
+            word = "Time()"
+        case "type", Uuid():
+            word = "uuid()"
+        case "type", Text():
+            word = "text()"
+        case "type", String(length=int(length)):
+            word = f"string({length})"
+        case "server_default", DefaultClause(arg=types.utcnow()):
+            word = "utcnow()"
+        case _:
+            return False  # as Alembic does
+    context.imports.add(f"from worker.types import {word.partition('(')[0]}")
+    return word
 
 
 async def migrate(

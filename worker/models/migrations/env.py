@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 # Alembic runs this file by its path, outside any package: a relative import has nothing to start from.
 from worker.database_url import normalized_url
+from worker.migrate import rendered
 from worker.models import Base
 from worker.models.migrations import EXAMPLE
 
@@ -26,6 +27,7 @@ def run(connection: Connection) -> None:
         version_table=EXAMPLE.version_table,
         include_name=ours,
         compare_server_default=True,
+        render_item=rendered,
     )
     with context.begin_transaction():
         context.run_migrations()
