@@ -187,7 +187,8 @@ class RedisServer(PrivateServer):
     def _ready(self) -> bool:
         try:
             with socket.create_connection((HOST, self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(7) == b"+PONG\r\n"
+                # Not PING: where another server has taken the port, that one would answer in place of ours.
+                connection.sendall(b"INFO server\r\n")
+                return f"\r\nprocess_id:{self.pid}\r\n".encode() in connection.recv(1 << 16)
         except OSError:
             return False
