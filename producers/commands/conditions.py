@@ -11,6 +11,7 @@ NULL is as in SQL: a comparison with it neither holds nor fails, so neither it n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
@@ -37,7 +38,7 @@ _OF_MANY = {"in", "not in"}
 _WORDS = ("and", "or", "not")
 
 
-class Condition:
+class Condition(ABC):
     """A condition on a row; combine it by `&`, `|` and `~`, and put comparisons in parentheses."""
 
     def __and__(self, other: Condition) -> Condition:
@@ -55,13 +56,13 @@ class Condition:
         )
         raise TypeError(message)
 
+    @abstractmethod
     def bound(self, schema: Schema) -> Condition:
         """Return it with values of the columns' types; raise ValueError where it does not fit the schema."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Write it as JSON values."""
-        raise NotImplementedError
 
     def parts(self) -> Iterator[tuple[int, Condition]]:
         """Each condition in it, itself first, with its depth."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from .loaded import Loaded
 from .outcomes import OnError, Outcomes
 from .rejects import Rejects
 from .row_ids import RowIds
-from .rows import Format, format_of, read_rows
+from .rows import Format, Row, format_of, read_rows
 
 _CONFLICT = "its key came before in this file, with other content"
 _STEP = 1000
@@ -66,24 +66,9 @@ async def load(
             outcomes = Outcomes(path, loaded, on_error="skip")
         batches = Batches(producer, outcomes, command, wait=wait, report=report or (lambda _: None))
         try:
-            for row in rows:
-                loaded.rows += 1
-                loaded.read = row.end
-                try:
-                    if by is not None:
-                        row.values.setdefault("by", by)
-                    made = row.command(fields)
-                except ValueError as error:
-                    outcomes.bad(row.line, row.source, str(error))
-                    continue
-                wire = made.to_wire()
-                identified = ids.of(made, row.key, wire)
-                if identified.conflict:
-                    outcomes.add(row.line, row.source, "rejected", _CONFLICT)
-                elif not dry_run:
-                    await batches.add(
-                        RowCommand(row.line, made, wire, identified.id, identified.content, row.source)
-                    )
+            for command_of_row in _commands(rows, fields, ids, outcomes, by=by):
+                if not dry_run:
+                    await batches.add(command_of_row)
                 elif loaded.rows % _STEP == 0:
                     batches.report()
             await batches.finish()
@@ -92,3 +77,25 @@ async def load(
             error.loaded = loaded
             raise
     return loaded
+
+
+def _commands(
+    rows: Iterable[Row], fields: Fields, ids: RowIds, outcomes: Outcomes, *, by: str | None
+) -> Iterator[RowCommand]:
+    """Make the command of each row; count the rows that are none."""
+    for row in rows:
+        outcomes.loaded.rows += 1
+        outcomes.loaded.read = row.end
+        try:
+            if by is not None:
+                row.values.setdefault("by", by)
+            made = row.command(fields)
+        except ValueError as error:
+            outcomes.bad(row.line, row.source, str(error))
+            continue
+        wire = made.to_wire()
+        identified = ids.of(made, row.key, wire)
+        if identified.conflict:
+            outcomes.add(row.line, row.source, "rejected", _CONFLICT)
+        else:
+            yield RowCommand(row.line, made, wire, identified.id, identified.content, row.source)

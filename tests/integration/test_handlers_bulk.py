@@ -279,6 +279,8 @@ async def test_writers_of_the_same_rows_wait_for_each_other(
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
             group.create_task(one())
+    async with sessions() as session:
+        assert await count_users(session, CountUsers()) == 300
 
 
 async def test_posts_profiles_and_likes_have_them_too(session: AsyncSession) -> None:

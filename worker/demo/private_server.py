@@ -32,6 +32,7 @@ class PrivateServer(ABC):
         self.owner = owner
         self._folder: Path | None = None
         self._guard: Guard | None = None
+        self._was_ready = False
 
     @abstractmethod
     def _prepare(self) -> None:
@@ -87,11 +88,14 @@ class PrivateServer(ABC):
         self._guard = Guard(self._command(), folder=self.folder, stop_signal=self.immediate, owner=self.owner)
         while self._guard.running and time.monotonic() < deadline:
             if self._ready():
+                self._was_ready = True
                 return True
             time.sleep(_POLL_SECONDS)
         self._guard.end(signal.SIGKILL)
         said = log.read_bytes()[before:].decode(errors="replace")
         if "in use" in said and time.monotonic() < deadline:
+            if not self._was_ready:  # nobody knows its address yet; another server chose the same port
+                self.port = free_port()
             return False
         raise ServerError(f"{type(self).__name__} did not start:\n{said}")
 

@@ -20,7 +20,8 @@ R = TypeVar("R")
 
 Write = Callable[[Sequence[P]], Awaitable[R]]
 
-_KEY = re.compile(r"[^(]*\([^()]*\)=\((.*)\) (?:already exists|is not present)", re.DOTALL)
+# In whatever language the words behind it are.
+_KEY = re.compile(r"[^(]*\([^()]*\)=\((.*)\)[^()]*", re.DOTALL)
 
 
 async def naming_the_row(session: AsyncSession, rows: Sequence[P], write: Write[P, R]) -> R:
@@ -58,7 +59,7 @@ async def _by_trying(
 
 def _told(error: IntegrityError, rows: Sequence[Payload]) -> int | None:
     """Find the row that has the values which PostgreSQL tells."""
-    names, told = columns(error), _KEY.match(getattr(driver_error(error), "detail", None) or "")
+    names, told = columns(error), _KEY.fullmatch(getattr(driver_error(error), "detail", None) or "")
     if not names or not told:
         return None
     for place, row in reversed([*enumerate(rows)]):  # of two equal ones, the later is refused
