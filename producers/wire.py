@@ -201,12 +201,8 @@ _BY_CODE: dict[str, type[CommandError]] = {
 
 
 def _error_class(code: str, ending: Ending) -> type[CommandError]:
-    by_code = {
-        error.code: error
-        for error in (CommandConflict, CommandParked, MultipleFound, NotFound, ResultExpired)
-    }
-    if code in by_code:
-        return by_code[code]
+    if code in _BY_CODE:
+        return _BY_CODE[code]
     return CommandDead if ending in {Ending.DEAD, Ending.DROPPED} else CommandRejected
 
 
