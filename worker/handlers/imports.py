@@ -20,11 +20,12 @@ from producers.errors import CommandRejected
 from .. import retry
 from ..upserts import dialect_of
 from .bulk import BulkVerbs, Row, set_values
+from .claims import claims
 from .halves import Halves
 from .parents import Parents
 from .rows import apart, by_columns, in_order
 from .skipping import insert_skipping
-from .taken import found, holders, keys_there, unique_constraints, values_of
+from .taken import found, keys_there, unique_constraints
 from .unnest import insert_unnested
 
 V = TypeVar("V", bound=View)
@@ -130,7 +131,10 @@ class Import:
             return len(some)
 
         statements = await self._verbs.in_turn(self._session, rows, _values, by)
-        free = await self._free([row for alike in statements for row in alike], by)
+        in_turn = [row for alike in statements for row in alike]
+        free, refused = await claims(self._session, self._table, in_turn, _values, by=by)
+        for row, (names, constraint) in refused:
+            self.refuse(row.place, _violation("unique", ", ".join(names), constraint))
         for alike in by_columns(free, _values):
             halves = Halves(self._session, write)
             await halves.take(alike)
@@ -156,39 +160,6 @@ class Import:
         for place, reference in lacking.items():
             self.refuse(place, _violation("foreign_key", ", ".join(reference.names), reference.constraint))
         return [row for place, row in left.items() if place not in lacking]
-
-    async def _free(self, rows: Sequence[Placed], by: str) -> list[Placed]:
-        """Refuse rows of which another one has a unique value, unless a row before makes that one give it up.
-
-        No two of the rows have a unique value in common.
-        """
-        key = self._verbs.key_name
-        constraints = [((key,), str(self._table.primary_key.name or "")), *unique_constraints(self._table)]
-        constraints = [(names, constraint) for names, constraint in constraints if names != (by,)]
-        held = {}
-        for names, _ in constraints:
-            wanted = [value for row in rows if None not in (value := values_of(row.values, names))]
-            held[names] = await holders(self._session, self._table, names, wanted, by=by)
-        there = set[Any]()
-        if any(held[names] and key in names for names, _ in constraints):
-            there = await keys_there(self._session, self._table, [by], [row.values[by] for row in rows])
-        given_up: dict[tuple[str, ...], set[Any]] = {names: set() for names in held}
-        free = []
-        for row in rows:
-            found_by = row.values[by]
-            # The key of a row that is there stays as it is.
-            of_row = [one for one in constraints if not (key in one[0] and key != by and found_by in there)]
-            for names, constraint in of_row:
-                value = values_of(row.values, names)
-                if value in held[names] and held[names][value] not in {found_by, *given_up[names]}:
-                    self.refuse(row.place, _violation("unique", ", ".join(names), constraint))
-                    break
-            else:
-                free.append(row)
-                for names, _ in of_row:
-                    if row.values.keys() >= set(names):
-                        given_up[names].add(found_by)
-        return free
 
     async def _insert(self, rows: Sequence[Placed]) -> Sequence[Any]:
         values = [row.values for row in rows]
