@@ -19,7 +19,7 @@ from worker.types import Time, string, text, utcnow, uuid
         ("type", text(), "text()"),
         ("server_default", DefaultClause(utcnow()), "utcnow()"),
     ],
-    ids=str,
+    ids=["time", "uuid", "string", "text", "utcnow"],
 )
 def test_a_type_of_ours_is_written_as_in_a_model(kind: str, item: Any, written: str) -> None:
     context = SimpleNamespace(imports=set())
