@@ -82,7 +82,7 @@ def transaction_options(engine: AsyncEngine, *, read_only: bool = False) -> dict
 def _connecting(options: WorkerOptions, url: str) -> dict[str, Any]:
     driver = make_url(url).drivername
     if driver == database_url.SQLITE:
-        return {}
+        return {"connect_args": {"async_creator_fn": sqlite.open_connection}}
     if driver == database_url.MARIADB:
         return {"connect_args": {"connect_timeout": ceil(options.commit_timeout), "charset": "utf8mb4"}}
     limit = options.job_timeout + options.commit_timeout

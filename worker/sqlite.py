@@ -44,6 +44,20 @@ def prepare(engine: Engine, *, patience: float) -> None:
     event.listen(engine.pool, "invalidate", _stop)
 
 
+async def open_connection(*given: Any, **options: Any) -> Any:
+    """Open a connection; where nobody waits for it any more, close it: the driver would only let it fall."""
+    import aiosqlite  # noqa: PLC0415  # an extra
+
+    connection = aiosqlite.connect(*given, **options)
+    connection._thread.daemon = True  # noqa: SLF001  # as SQLAlchemy does
+    opening = asyncio.ensure_future(connection)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(lambda _: connection.stop())
+        raise
+
+
 def _begin(connection: Connection) -> None:
     """Take the write lock at once: taken later, it could be refused without waiting."""
     options = connection.get_execution_options()
