@@ -91,10 +91,7 @@ REFUSED: dict[str, dict[str, tuple[Provocation, str | None]]] = {
         "23505": (WORD, "word"),
         "23514": ("UPDATE things SET age = -1 WHERE word = :secret", None),
         "22P02": ("UPDATE things SET id = :secret || 'x' WHERE id = 2", None),
-        "54000": (
-            "SELECT replace(hex(zeroblob(500000)), '0', printf('%.*c', 10000, :secret))",
-            None,
-        ),
+        "54000": ("SELECT zeroblob(2000000000 + length(:secret))", None),
     },
 }
 """By SQLSTATE: what provokes it, the field."""
