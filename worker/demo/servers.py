@@ -188,7 +188,8 @@ class RedisServer(PrivateServer):
         try:
             with socket.create_connection((HOST, self.port), timeout=1) as connection:
                 # Not PING: where another server has taken the port, that one would answer in place of ours.
-                connection.sendall(b"INFO server\r\n")
-                return f"\r\nprocess_id:{self.pid}\r\n".encode() in connection.recv(1 << 16)
+                connection.sendall(b"INFO server persistence\r\n")
+                said = connection.recv(1 << 16)
+                return f"\r\nprocess_id:{self.pid}\r\n".encode() in said and b"\r\nloading:0\r\n" in said
         except OSError:
             return False
