@@ -10,7 +10,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format docs clean
+.PHONY: help install demo test check format docs bench chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,15 @@ format: install ## Format the code and mend what can be mended
 
 docs: install ## Write anew what the documents tell of the code: tables, and the lines where things are
 	@$(BIN)/python -m tests.documents
+
+bench: install ## Measure it beside its peers, on servers of its own (ARGS="--quick" for a look): ten minutes
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[bench]' -c constraints.txt
+	@test -x $(VENV)/bench/bin/python || $(PYTHON) -m venv $(VENV)/bench
+	@$(VENV)/bench/bin/python -m pip install -qq --disable-pip-version-check -r tests/bench/apart.txt
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: install ## Kill workers and take Redis away under a load, and count what became of it: five minutes
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 clean: ## Remove .venv and everything the tools have written
 	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

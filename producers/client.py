@@ -16,6 +16,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from .answers import Answers
 from .commands import Command
 from .connection import connect, understood
 from .errors import CommandConflict, InvalidSettings, QueueFull, ResultExpired, ResultTimeout, Unsent
@@ -28,7 +29,8 @@ Status = Literal["accepted", "duplicate"]
 
 _SCRIPT = Path(__file__).with_name("enqueue.lua").read_text()
 _BATCH = 1000
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_LOOK_AGAIN = 5.0
+"""Seconds between two looks of who waits for a result, in case that its message was lost."""
 _ONE_LOOK = 0.1
 _FOR_EVER = -1
 """What PTTL says of the mark of a command that has not ended yet."""
@@ -81,6 +83,7 @@ class Producer:
             raise InvalidSettings(message)
         self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
         self._enqueue = self.redis.register_script(_SCRIPT)
+        self._answers = Answers(self.redis)
         self._memory_checked = -1.0
 
     async def __aenter__(self) -> Self:
@@ -91,6 +94,7 @@ class Producer:
 
     async def close(self) -> None:
         """Close the connections that this producer opened."""
+        await self._answers.close()
         if self._owns_redis:
             await self.redis.aclose()
 
@@ -175,31 +179,31 @@ class Producer:
             raise ResultTimeout(message, command_id=command_id) from None
 
     async def _answer(self, command_id: UUID) -> Answer:
-        pause = _FIRST_PAUSE
+        result = self.keys.result(command_id)
         while True:
-            async with understood(), self.redis.pipeline(transaction=True) as pipe:
-                pipe.get(self.keys.result(command_id))
-                pipe.pttl(self.keys.mark(command_id))
-                raw, life = await pipe.execute()
+            async with understood(), self._answers.listening(result) as channel:
+                async with self.redis.pipeline(transaction=True) as pipe:
+                    pipe.get(result)
+                    pipe.pttl(self.keys.mark(command_id))
+                    raw, life = await pipe.execute()
+                if raw is None and life != _FOR_EVER:
+                    raise ResultExpired(command_id=command_id)
+                raw = raw or await channel.heard(_LOOK_AGAIN)
             if raw is not None:
                 return Answer.decode(raw)
-            if life != _FOR_EVER:
-                raise ResultExpired(command_id=command_id)
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _sending(self, command: Command[Any], command_id: UUID | str | None) -> Sending:
         return Sending.of(command, command_id, limit=self.settings.payload_limit)
 
     async def _submit(self, batch: Sequence[Sending]) -> list[Receipt[Any]]:
-        nonce = os.urandom(8).hex()
-        keys = [self.keys.queue, *(key for sending in batch for key in sending.keys(self.keys))]
         limit = "" if self.settings.max is None else str(self.settings.max)
-        arguments = [limit, *(value for sending in batch for value in sending.arguments(self.keys, nonce))]
+        arguments = [limit, os.urandom(8).hex()]
+        for sending in batch:
+            arguments += sending.arguments()
         try:
             async with understood(), asyncio.timeout(self.settings.redis_patience):
                 await self._check_memory()
-                reply = await self._enqueue(keys=keys, args=arguments)
+                reply = await self._enqueue(keys=[self.keys.queue, self.keys.bell], args=arguments)
             if reply == b"full":
                 message = f"{self.settings.max} commands wait already (QUEUE_MAX); none of these was accepted"
                 raise QueueFull(message)

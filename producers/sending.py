@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from .commands import Command
 from .errors import PayloadTooLarge
-from .wire import Envelope, Keys, command_uuid
+from .wire import Envelope, command_uuid
 
 Moment = float | timedelta | datetime
 """Seconds from now, or a time."""
@@ -58,16 +58,10 @@ class Sending:
         envelope = Envelope.of(command, command_id, generation)
         return cls(command, command_id, envelope.encode(), envelope.fingerprint, generation)
 
-    def arguments(self, keys: Keys, nonce: str) -> list[str]:
+    def arguments(self) -> tuple[str, str, str, str, str]:
         """List its arguments of the script."""
-        fields = [self.envelope, self.fingerprint, nonce, str(self.generation), self.due, self.deadline, ""]
-        return [keys.job_id(self.command_id, self.generation), *fields]
-
-    def keys(self, keys: Keys) -> list[str]:
-        """List its keys of the script."""
-        at, generation = self.command_id, self.generation
-        failures = keys.failures(keys.job_id(at, generation))
-        return [keys.job(at, generation), keys.mark(at), keys.result(at), failures]
+        times = f"{self.due} {self.deadline}" if self.deadline else self.due
+        return str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times
 
 
 def moment(given: Moment, name: str) -> str:

@@ -74,6 +74,11 @@ class Keys:
         """Where we count what has gone wrong with a job so far, by reason."""
         return f"crud:{self.queue}:failures:{job_id}"
 
+    @property
+    def bell(self) -> str:
+        """Where an idle worker waits for a hint that there is work: a list of at most one."""
+        return f"arq:bell:{self.queue}"
+
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""
         return f"crud:{self.queue}:worker:{name}"

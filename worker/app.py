@@ -107,7 +107,7 @@ class App:
     @property
     def worker_settings(self) -> type:
         """The class for the `arq` command: `arq myservice.jobs.WorkerSettings`."""
-        from .transport import worker_settings  # noqa: PLC0415  # it needs this module
+        from .plain_arq import worker_settings  # noqa: PLC0415  # it needs this module
 
         return worker_settings(self)
 

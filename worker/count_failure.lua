@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Count a failure of a job, by reason, for good.
 --
 -- KEYS[1]  the failures so far: a hash, without a time to live; deposit.lua deletes it

@@ -1,13 +1,23 @@
--- Leave an answer for the producer, and let the mark go in its time.
+#!lua flags=allow-oom
+-- Leave answers for the producers that wait, tell those that listen, and let the marks go in their time.
 --
--- KEYS[1]  our mark      KEYS[2]  the result      KEYS[3]  the failures so far
--- ARGV[1]  the answer (JSON)      ARGV[2]  generation of the delivery
--- ARGV[3]  ms to keep the answer  ARGV[4]  ms to keep the mark
--- Reply    1, or 0 where the command has been replayed since: the answer of a late delivery is not wanted
+-- KEYS[3i-2..3i] of command i: our mark, the result, the failures so far
+-- ARGV[1]  ms to keep an answer      ARGV[2]  ms to keep a mark
+-- ARGV[2i+1..2i+2] of command i: the answer (JSON), the generation of the delivery
+-- Reply    per command 1, or 0 where it has been replayed since: the answer of a late delivery is not wanted
 
-local generation = redis.call('HGET', KEYS[1], 'generation')
-if generation and tonumber(generation) > tonumber(ARGV[2]) then return 0 end
-redis.call('DEL', KEYS[3])
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return 1
+local replies = {}
+for i = 1, #KEYS / 3 do
+  local mark, result, answer = KEYS[3 * i - 2], KEYS[3 * i - 1], ARGV[2 * i + 1]
+  local generation = redis.call('HGET', mark, 'generation')
+  if generation and tonumber(generation) > tonumber(ARGV[2 * i + 2]) then
+    replies[i] = 0
+  else
+    redis.call('DEL', KEYS[3 * i])
+    redis.call('PEXPIRE', mark, ARGV[2])
+    redis.pcall('SET', result, answer, 'PX', ARGV[1]) -- a Redis that has no room loses the answer only
+    redis.call('PUBLISH', result, answer)
+    replies[i] = 1
+  end
+end
+return replies

@@ -9,8 +9,9 @@ from sqlalchemy import and_, select
 
 from producers.wire import Answer, Ending
 
+from .driver import asyncpg_of, fetch_value
 from .types import utcnow
-from .upserts import insert_or_nothing, insert_or_replace
+from .upserts import insert_or_nothing, insert_or_replace, insert_unless_there
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -45,6 +46,8 @@ async def insert_ending(
         "error": answer.error,
     }
     if not delivery.generation:
+        if (driver := asyncpg_of(session)) is not None:
+            return await fetch_value(driver, insert_unless_there, table, row) is not None
         return await insert_or_nothing(session, table, row)
     replayed = and_(table.c.ending.in_(_REPLAYABLE), table.c.generation < delivery.generation)
     return await insert_or_replace(session, table, {**row, "ended_at": utcnow()}, where=replayed)

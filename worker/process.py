@@ -1,148 +1,115 @@
-"""One worker process: arq's Worker on our connections, started with what it needs and stopped in order."""
+"""One worker process: the engine on our connections, started with what it needs and stopped in order."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Sequence
 from functools import partial
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from arq.constants import in_progress_key_prefix
-from arq.worker import Worker
-from redis.exceptions import RedisError
+from arq.worker import Retry, RetryJob, func
 
-from .health import NotReady, ensure_ready
+from . import engine, executor
+from .delivery import Later
+from .health import ensure_ready
 from .logs import log
-from .presence import FAREWELL
-from .transport import redis_pool, start, stop, worker_settings
+from .received import Received, deserialize, serialize
+from .service import ended, longest, redis_pool, start, stop
+from .transport import DEPOSIT, Answered, Transport
 
 if TYPE_CHECKING:
     from .app import App
+    from .presence import Presence
 
-_AWAY_PAUSE = 2.0
-_WINDOW = 100
+_NEVER = 2**31 - 1
+_UNSETTLED_PAUSE = 1.0
+_SIGN_OF_LIFE = 15
 
 
-class _Process(Worker):
-    """arq's Worker, but it looks before it starts, claims nothing after a signal, and ends in order."""
+async def execute(ctx: dict[str, Any], received: Received) -> Answered:
+    """Run one job: deliver it to the executor; the engine settles what comes of it.
 
-    def __init__(self, app: App, *, burst: bool) -> None:
-        settings = {
-            name: value for name, value in vars(worker_settings(app)).items() if not name.startswith("__")
+    Without an ending nothing but Retry and RetryJob is raised: the job stays.
+    """
+    transport: Transport = ctx["transport"]
+    presence: Presence = ctx["presence"]
+    job_id: str = ctx["job_id"]
+    began = time.monotonic()
+    with presence.running():
+        try:
+            delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
+            outcome = await executor.execute(transport.app, delivery)
+        except BaseException as error:
+            log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
+            raise (Retry(_UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
+    if isinstance(outcome, Later):
+        raise Retry(outcome.delay)
+    presence.finished += 1
+    answered = Answered(job_id, delivery, outcome)
+    ended(answered, began)
+    return answered
+
+
+class Process(engine.Worker):
+    """The engine with an App: it looks before it starts, deposits answers, and ends in order."""
+
+    def __init__(self, app: App, *, burst: bool = False, **settings: Any) -> None:
+        options, queue = app.options, app.queue
+        ours = {
+            "functions": [
+                func(execute, name="execute", max_tries=_NEVER, keep_result=0, timeout=longest(app))
+            ],
+            "queue_name": queue.name,
+            "redis_pool": redis_pool(app),
+            "job_deserializer": deserialize,
+            "job_serializer": serialize,
+            "on_startup": partial(start, app),
+            "on_shutdown": partial(stop, app),
+            "on_settle": self._deposit,
+            "max_jobs": app.slots,
+            "job_completion_wait": options.shutdown_timeout,
+            "poll_delay": options.poll_delay,
+            "health_check_interval": _SIGN_OF_LIFE,
+            "keep_result": 0,
+            "log_results": False,
+            "burst": burst,
+            "ctx": {},
         }
-        ours = {"redis_pool": redis_pool(app), "on_startup": partial(start, app), "burst": burst, "ctx": {}}
-        super().__init__(**{**settings, **ours})
-        self.on_stop = self._end
+        super().__init__(**{**ours, **settings})
         self.app = app
-        self.stopping = self._ended = False
-        self._claim: asyncio.Future[None] | None = None
-        self._foreign: set[bytes] = set()
-
-    @property
-    def started(self) -> bool:
-        """Whether it came as far as looking for work."""
-        return "presence" in self.ctx
 
     async def main(self) -> None:
         """Make sure of everything that the work needs, then work."""
         await ensure_ready(self.app, self.pool)
         await super().main()
 
-    def _end(self, _signum: Signals) -> None:
-        self._ended = True
-
-    async def _poll_iteration(self) -> None:
-        """Look for work, unless `main` was cancelled: with Python 3.11 redis-py can lose a cancellation."""
-        if self._ended:
-            raise asyncio.CancelledError
-        await super()._poll_iteration()
-
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Claim one job after the other: none after a signal, none by halves, none that runs here already.
-
-        A claim by halves freezes its job. A job is found again while it runs where this process was suspended
-        for longer than its claim lives; arq would run it beside itself, then fail and remove it.
-        """
-        for first in range(0, len(job_ids), _WINDOW):
-            for job_id in await self._unclaimed(job_ids[first : first + _WINDOW]):
-                if self.stopping or self.job_counter >= self.max_jobs:
-                    return
-                self._claim = asyncio.ensure_future(super().start_jobs([job_id]))
-                await asyncio.shield(self._claim)
-
-    async def _unclaimed(self, job_ids: list[bytes]) -> list[bytes]:
-        """Leave out what runs, here or elsewhere, in one round trip: arq's own look takes four for each."""
-        running = {job_id.encode() for job_id, task in self.tasks.items() if not task.done()}
-        others = [job_id for job_id in job_ids if job_id not in running and self._is_text(job_id)]
-        async with self.pool.pipeline(transaction=False) as pipe:
-            for job_id in others:
-                pipe.exists(in_progress_key_prefix + job_id.decode())
-            claimed = await pipe.execute()
-        return [job_id for job_id, taken in zip(others, claimed, strict=True) if not taken]
-
-    def _is_text(self, job_id: bytes) -> bool:
-        """Whether arq can name the job; it would end the worker at one that it cannot."""
-        try:
-            job_id.decode()
-        except UnicodeDecodeError:
-            if job_id not in self._foreign:
-                self._foreign.add(job_id)
-                log.error("queue.foreign_id", job_id=repr(job_id), queue=self.queue_name)
-            return False
-        return True
-
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
         """First signal: finish what runs. Second: hand it back at once."""
-        if self.stopping:
-            self.handle_sig(signum)
-            return
-        self.stopping = True
-        if self.started:
+        if "presence" in self.ctx and not self.ctx["presence"].stopping:
             self.ctx["presence"].stopping = True
-        log.info("worker.stopping", signal=signum.name, running=len(self.tasks))
+            log.info("worker.stopping", signal=Signals(signum).name, running=len(self.tasks))
         super().handle_sig_wait_for_completion(signum)
 
-    async def close(self) -> None:
-        """Let go of everything, whatever became of jobs and Redis; arq's own close gives up half way."""
-        if self._claim is not None:
-            await asyncio.gather(self._claim, return_exceptions=True)
-        for failed in await asyncio.gather(*self.tasks.values(), return_exceptions=True):
-            if isinstance(failed, Exception):
-                log.warning("command.unsettled", error=type(failed).__name__)  # it runs again
-        with suppress(RedisError, OSError):
-            async with asyncio.timeout(FAREWELL):
-                await self.pool.delete(self.health_check_key)
-        await stop(self.app, self.ctx)
-        await self.pool.aclose(close_connection_pool=True)
+    def _deposit(self, say: engine.Say, settled: Sequence[engine.Settlement]) -> None:
+        answers = [one.value for one in settled if isinstance(one.value, Answered)]
+        if answers:
+            say(DEPOSIT, *self.ctx["transport"].deposits(answers))
 
 
 def run(app: App, *, burst: bool = False) -> None:
     """Run one worker until it is told to stop, or, with `burst`, until the queue is empty.
 
-    Raises NotReady where it cannot start. Redis away once it has started: it starts anew until Redis is back.
+    Raises NotReady where it cannot start.
     """
-    started = False
-    while True:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            asyncio.set_event_loop(runner.get_loop())
-            worker = _Process(app, burst=burst)
-            try:
-                worker.run()
-                if burst or worker.stopping:
-                    return
-                problem = "it ended by itself"
-            except (NotReady, RedisError, OSError) as error:
-                if not (started or worker.started):
-                    raise
-                problem = str(error) if isinstance(error, NotReady) else type(error).__name__
-            started = started or worker.started
-            if not worker.stopping:
-                log.warning("worker.starts_anew", problem=problem, again_in=_AWAY_PAUSE)
-                runner.run(asyncio.sleep(_AWAY_PAUSE))  # a signal is heard meanwhile
-            if worker.stopping:
-                return
+    gc.collect()
+    gc.freeze()  # what is there by now stays, and need not be looked at again and again
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        asyncio.set_event_loop(runner.get_loop())
+        Process(app, burst=burst).run()
 
 
 def _loop_factory() -> Any:

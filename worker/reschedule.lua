@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Make a job due again after a pause. An absolute score, and only if it is still queued: repeating the call
 -- moves it once, and a late call does not bring a finished job back.
 --

@@ -73,7 +73,9 @@ class WorkerOptions(Settings):
         gt=0,
         description="Seconds that running commands get to finish after SIGTERM; the rest is handed back.",
     )
-    poll_delay: float = Field(default=0.05, gt=0, description="Seconds between two looks into the queue.")
+    poll_delay: float = Field(
+        default=0.25, gt=0, description="Seconds between two looks into the queue where nobody gives a hint."
+    )
     result_limit: int = Field(
         default=64 * 1024,
         ge=1024,

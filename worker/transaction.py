@@ -56,15 +56,16 @@ async def attempt(
             database.renew(connection)  # it will not be the only one
         raise
     finally:
-        closing = session.invalidate() if drop else type(session).close(session)
-        await database.finish(asyncio.ensure_future(closing), connection, options.commit_timeout)
+        if read_only or not committed:
+            closing = session.invalidate() if drop else type(session).close(session)
+            await database.finish(asyncio.ensure_future(closing), connection, options.commit_timeout)
         if not committed and cancellations() > before:
             raise asyncio.CancelledError
 
 
 async def _commit(session: AsyncSession, connection: AsyncConnection, limit: float) -> None:
     """COMMIT, through any cancellation. Any end of it but success or a definite error is unknown."""
-    committing = asyncio.ensure_future(type(session).commit(session))
+    committing = asyncio.ensure_future(_commit_and_close(session))
     await database.finish(committing, connection, limit)
     if not committing.done() or committing.cancelled():
         raise CommitUnknown
@@ -74,6 +75,11 @@ async def _commit(session: AsyncSession, connection: AsyncConnection, limit: flo
             raise error
         database.cut(connection)
         raise CommitUnknown from error
+
+
+async def _commit_and_close(session: AsyncSession) -> None:
+    await type(session).commit(session)
+    await type(session).close(session)
 
 
 def _keep_open(session: AsyncSession) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import CursorResult, and_, update
+from sqlalchemy import CursorResult, and_, bindparam, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Table, Update
     from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.sql.dml import ReturningInsert
 
 
 def dialect_of(session: AsyncSession) -> str:
@@ -39,9 +41,7 @@ async def insert_or_nothing(session: AsyncSession, table: Table, row: Mapping[st
     """
     dialect = dialect_of(session)
     if dialect != "mariadb":
-        key = list(table.primary_key)
-        statement = insert_on_conflict(dialect, table).values(dict(row))
-        inserted = await session.execute(statement.on_conflict_do_nothing(index_elements=key).returning(*key))
+        inserted = await session.execute(insert_unless_there(dialect, table, tuple(row)), dict(row))
         return inserted.first() is not None
     try:
         await session.execute(plain_insert(table).values(dict(row)))
@@ -50,6 +50,15 @@ async def insert_or_nothing(session: AsyncSession, table: Table, row: Mapping[st
             return False
         raise
     return True
+
+
+@cache
+def insert_unless_there(dialect: str, table: Table, columns: tuple[str, ...]) -> ReturningInsert[Any]:
+    """Make the statement of `insert_or_nothing`, once: to make it costs more than to run it."""
+    key = list(table.primary_key)
+    values = {name: bindparam(name, type_=table.c[name].type) for name in columns}
+    statement = insert_on_conflict(dialect, table).values(values)
+    return statement.on_conflict_do_nothing(index_elements=key).returning(*key)
 
 
 async def insert_or_replace(

@@ -1,7 +1,8 @@
 """What the guarantee tests share: Apps on a real database, a queue with a real worker, a look from outside.
 
 `make_app` makes an App with short limits. `deliver` (worker.testing) brings it a command without Redis;
-`drain` and `running` bring it what is queued, by a real arq worker. `endings`, `letters`, `counters` and
+`drain` and `running` bring it what is queued, by the
+engine and by a real arq worker. `endings`, `letters`, `counters` and
 `database` see what was committed, on connections that are none of the App's.
 """
 
@@ -9,6 +10,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from signal import Signals
 from typing import Any, Protocol
 
 import pytest
@@ -24,9 +26,11 @@ from tests.guarantees.counters import COUNTERS
 from worker.app import App, Handler
 from worker.handlers import HANDLERS
 from worker.models.migrations import EXAMPLE
+from worker.plain_arq import worker_settings
+from worker.process import Process
+from worker.service import redis_pool
 from worker.settings import WorkerOptions
 from worker.tables import worker_tables
-from worker.transport import redis_pool, worker_settings
 
 SHORT: dict[str, Any] = {
     "concurrency": 5,
@@ -90,24 +94,34 @@ def app(make_app: MakeApp) -> App:
     return make_app()
 
 
+@pytest.fixture(params=["engine", "arq"])
+def carrier(request: pytest.FixtureRequest) -> str:
+    """What carries commands to the executor: the engine, or arq's own Worker as the `arq` command runs it."""
+    return str(request.param)
+
+
+on_plain_arq = pytest.mark.parametrize("carrier", ["arq"], indirect=True)
+"""For faults that only arq's own Worker has a moment for."""
+
+
 @pytest.fixture
-def drain() -> Drain:
-    """Runs an arq worker in this process until the queue is empty, delayed commands included."""
+def drain(carrier: str) -> Drain:
+    """Runs a worker in this process until the queue is empty, delayed commands included."""
 
     async def drain(app: App) -> None:
-        async with _working(app, burst=True) as (_, working):
+        async with _working(carrier, app, burst=True) as (_, working):
             await working
 
     return drain
 
 
 @pytest.fixture
-def running() -> Running:
-    """Runs an arq worker in this process while a block goes on; what does not end then is handed back."""
+def running(carrier: str) -> Running:
+    """Runs a worker in this process while a block goes on; what does not end then is handed back."""
 
     @asynccontextmanager
     async def running(app: App) -> AsyncIterator[Worker]:
-        async with _working(app, burst=False) as (worker, working):
+        async with _working(carrier, app, burst=False) as (worker, working):
             while "presence" not in worker.ctx:
                 await asyncio.wait({working}, timeout=0.01)
                 if working.done():
@@ -115,6 +129,25 @@ def running() -> Running:
             yield worker
 
     return running
+
+
+@asynccontextmanager
+async def _working(
+    carrier: str, app: App, *, burst: bool
+) -> AsyncIterator[tuple[Worker, asyncio.Task[None]]]:
+    if carrier == "arq":
+        async with _plain_arq(app, burst=burst) as working:
+            yield working
+        return
+    worker = Process(app, burst=burst, handle_signals=False)
+    task = asyncio.create_task(worker.async_run())
+    try:
+        yield worker, task
+    finally:
+        if not task.done():
+            worker.handle_sig(Signals.SIGTERM)
+            await asyncio.wait({task})
+        await worker.close()
 
 
 class _Worker(Worker):
@@ -129,7 +162,7 @@ class _Worker(Worker):
 
 
 @asynccontextmanager
-async def _working(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, asyncio.Task[None]]]:
+async def _plain_arq(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, asyncio.Task[None]]]:
     settings = {
         name: value for name, value in vars(worker_settings(app)).items() if not name.startswith("__")
     }

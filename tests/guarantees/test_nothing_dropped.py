@@ -15,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from producers import CommandRejected, Producer
 from producers.commands import CreateUser, GetUser
 from producers.settings import QueueSettings
-from producers.wire import Answer, Ending
-from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, Running
+from producers.wire import Ending
+from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, Running, on_plain_arq
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.failing import failing
 from tests.waiting import until
-from worker.delivery import Delivery
-from worker.transport import Transport
+from worker.transport import Answered, Transport
 
 
 async def test_an_exception_does_not_end_the_command(
@@ -69,17 +68,18 @@ async def test_arqs_own_timeout_does_not_end_the_command(
     assert (runs, await counters()) == (2, {"n": 1})
 
 
+@on_plain_arq
 async def test_arqs_own_timeout_after_commit_does_not_apply_it_twice(
     make_app: MakeApp, producer: Producer, counters: Counters, endings: Rows, running: Running
 ) -> None:
     class SlowAtFirst(Transport):
-        deposits = 0
+        turns = 0
 
-        async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> None:
-            self.deposits += 1
-            if self.deposits == 1:
+        async def deposit(self, answered: Answered) -> None:
+            self.turns += 1
+            if self.turns == 1:
                 await asyncio.Event().wait()
-            await super().deposit(job_id, delivery, answer)
+            await super().deposit(answered)
 
     app = make_app({Bump: bump})
     async with running(app) as worker:
@@ -88,7 +88,7 @@ async def test_arqs_own_timeout_after_commit_does_not_apply_it_twice(
         worker.functions["execute"].timeout_s = 0.5
         assert await (await producer.send(Bump(name="n"))).result(10) == 1
 
-    assert (slow.deposits, await counters(), len(await endings())) == (2, {"n": 1}, 1)
+    assert (slow.turns, await counters(), len(await endings())) == (2, {"n": 1}, 1)
 
 
 async def test_more_tries_than_arq_allows_do_not_end_the_command(
@@ -166,6 +166,7 @@ async def test_only_a_deadline_of_its_own_makes_a_command_expire_and_that_is_rec
     assert await counters() == {}
 
 
+@on_plain_arq
 async def test_the_late_retry_of_a_zombie_does_not_bring_a_finished_job_back(
     make_app: MakeApp, producer: Producer, counters: Counters, drain: Drain, running: Running
 ) -> None:

@@ -18,6 +18,7 @@ from worker.demo.servers import RedisServer
 
 RUN = ("--app", PATH, "run")
 OURS = (*WORKER, *RUN)
+AWAY = "Redis is away"
 ARQS = (*ARQ, f"{PATH}.WorkerSettings")
 
 
@@ -48,8 +49,11 @@ async def test_a_send_whose_reply_is_lost_is_accepted_once(queue: QueueSettings,
     assert await producer.redis.exists(producer.keys.job(receipt.command_id))
 
 
-@pytest.mark.parametrize("program", [OURS, ARQS], ids=["our process", "the arq command"])
-@pytest.mark.parametrize("moment", ["arq:abort", "crud:{queue}:result:"], ids=["at finish", "at the answer"])
+@pytest.mark.parametrize(
+    ("program", "moment"),
+    [(OURS, "crud:{queue}:result:"), (ARQS, "arq:abort"), (ARQS, "crud:{queue}:result:")],
+    ids=["our process", "the arq command, at finish", "the arq command, at the answer"],
+)
 async def test_a_command_that_committed_while_redis_went_away_is_settled_later_and_not_applied_again(
     program: tuple[str, ...], moment: str, environment: dict[str, str], producer: Producer, counters: Counters
 ) -> None:
@@ -62,18 +66,18 @@ async def test_a_command_that_committed_while_redis_went_away_is_settled_later_a
         with Process(program=program, environment=environment) as worker:
             await until(away.is_set)
             if program is OURS:
-                await worker.says("worker.starts_anew")
+                await worker.says(AWAY)
             else:
                 assert await worker.end() == 1  # arq's own gives up, and whoever started it starts it again
             assert await counters() == {"n": 1}
             assert await producer.redis.zcard(queue.name) == 1
 
             proxy.accept()
-            await producer.redis.delete(in_progress_key_prefix + producer.keys.job_id(receipt.command_id))
             if program is OURS:
                 await _settled(producer, receipt.command_id)
                 assert await worker.stop() == 0
         if program is ARQS:
+            await producer.redis.delete(in_progress_key_prefix + producer.keys.job_id(receipt.command_id))
             with Process(program=program, environment=environment) as worker:
                 await _settled(producer, receipt.command_id)
 
@@ -93,7 +97,7 @@ async def test_a_redis_that_says_nothing_any_more_is_noticed(
         with Process(*RUN, environment=environment) as worker:
             await worker.says("worker.started")
             proxy.blackhole()
-            await worker.says("worker.starts_anew")
+            await worker.says(AWAY)
             proxy.resume()
             assert await (await producer.send(Bump(name="n"))).result(20) == 1
             assert await worker.stop() == 0
@@ -111,7 +115,7 @@ async def test_a_redis_that_is_killed_and_comes_back_has_lost_nothing_and_finds_
             waiting = await producer.send(Bump(name="n"), delay=1)
 
             own_redis.kill()
-            await worker.says("worker.starts_anew")
+            await worker.says(AWAY)
             own_redis.start()
 
             then = await producer.send(Bump(name="n"))
@@ -127,7 +131,7 @@ async def test_a_worker_that_waits_for_redis_hears_sigterm(
     with Process(*RUN, environment=own_environment) as worker:
         await worker.says("worker.started")
         own_redis.stop()
-        await worker.says("worker.starts_anew")
+        await worker.says(AWAY)
         worker.send(signal.SIGTERM)
         assert await worker.end() == 0
 

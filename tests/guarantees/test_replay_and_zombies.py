@@ -1,9 +1,9 @@
 """A replay is not undone by what is left of its failure: late deliveries change and remove nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -12,15 +12,15 @@ from arq.worker import Worker
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import CommandDead, Producer
-from producers.wire import Answer, Ending
+from producers.wire import Ending
 from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, Running
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.failing import broken, failing
 from tests.waiting import until
+from worker import engine
 from worker.app import App
-from worker.delivery import Delivery
 from worker.replay import replay
-from worker.transport import Transport
+from worker.transport import Answered, Transport
 
 pytestmark = pytest.mark.databases("postgresql", "mariadb")  # SQLite has one writer at a time
 
@@ -32,10 +32,10 @@ class Frozen(Transport):
         super().__init__(app, worker.pool)
         self.where, self.reached, self.thawed = where, asyncio.Event(), asyncio.Event()
 
-    async def deposit(self, job_id: str, delivery: Delivery, answer: Answer) -> None:
+    async def deposit(self, answered: Answered) -> None:
         if self.where == "before":
             await self._stand()
-        await super().deposit(job_id, delivery, answer)
+        await super().deposit(answered)
         if self.where == "after":
             await self._stand()
 
@@ -44,12 +44,39 @@ class Frozen(Transport):
         await self.thawed.wait()
 
 
+class FrozenEngine:
+    """The same of the engine, in the round trip that settles: before it is sent, or before it is answered."""
+
+    def __init__(self, worker: engine.Worker, where: str) -> None:
+        self.where, self.reached, self.thawed = where, asyncio.Event(), asyncio.Event()
+        self._exchange = worker._broker.exchange
+        worker._broker.exchange = self.exchange  # type: ignore[method-assign, assignment]
+
+    async def exchange(self, ended: Sequence[engine.Settlement], *others: Any) -> Any:
+        if ended and self.where == "before":
+            await self._stand()
+        reply = await self._exchange(ended, *others)
+        if ended and self.where == "after":
+            await self._stand()
+        return reply
+
+    async def _stand(self) -> None:
+        self.reached.set()
+        await self.thawed.wait()
+
+
 @asynccontextmanager
-async def zombie(app: App, running: Running, where: Literal["before", "after"]) -> AsyncIterator[Frozen]:
+async def zombie(
+    app: App, running: Running, where: Literal["before", "after"]
+) -> AsyncIterator[Frozen | FrozenEngine]:
     """A worker with one slot that will be frozen."""
     async with running(app) as worker:
         await until(lambda: "transport" in worker.ctx)
-        frozen = worker.ctx["transport"] = Frozen(app, worker, where)
+        frozen: Frozen | FrozenEngine
+        if isinstance(worker, engine.Worker):
+            frozen = FrozenEngine(worker, where)
+        else:
+            frozen = worker.ctx["transport"] = Frozen(app, worker, where)
         yield frozen
         frozen.thawed.set()
 
@@ -115,7 +142,9 @@ async def test_a_worker_that_wakes_in_its_handler_after_the_replay_changes_nothi
 
 async def _let_go(producer: Producer, command_id: UUID) -> None:
     """Let others have the job: the claim of a frozen worker runs out."""
-    await producer.redis.delete(in_progress_key_prefix + producer.keys.job_id(command_id))
+    job_id = producer.keys.job_id(command_id)
+    await producer.redis.delete(in_progress_key_prefix + job_id)
+    await producer.redis.zadd(producer.keys.queue, {job_id: 1})
 
 
 async def _is_retrying(letters: Rows) -> bool:

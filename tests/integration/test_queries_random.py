@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,7 +24,10 @@ from worker.handlers.post import list_posts
 from worker.handlers.user import count_users, list_users
 from worker.models import Like, Post, Profile, User
 
-pytestmark = pytest.mark.databases
+pytestmark = [
+    pytest.mark.databases,
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),  # it would hide what failed
+]
 
 T = TypeVar("T")
 
@@ -271,6 +274,7 @@ async def test_a_random_list_is_what_python_finds(
 @of_each_entity
 @many_at_random
 @given(dice=dice)
+@example(dice=Dice(2**31 - 1))  # MariaDB's "index for group-by" lost rows behind a cursor
 async def test_page_after_page_by_cursor_is_the_whole_list(
     session: AsyncSession,
     records: dict[str, list[Record]],

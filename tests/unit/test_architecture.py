@@ -77,6 +77,18 @@ def test_the_executor_is_a_page_to_read() -> None:
     assert len(lines) <= 200
 
 
+def test_the_engine_can_be_read_in_an_hour() -> None:
+    files = [path for path in (ROOT / "worker" / "engine").iterdir() if path.suffix in {".py", ".lua"}]
+    assert sum(len(path.read_text().splitlines()) for path in files) <= 1200
+    for path in files:
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+                    assert node.end_lineno - node.lineno < 45, (
+                        f"{path.name}: {node.name} is longer than a screen"
+                    )
+
+
 def test_nothing_is_called_after_nothing() -> None:
     names = {path.stem for folder in OURS for path in folder.rglob("*")}
     assert not {name for name in names if re.fullmatch(r"_*(utils?|common|helpers?|misc)", name)}

@@ -18,9 +18,10 @@ BOB = CreateUser(username="bob")
 
 async def run_script(producer: Producer, *sendings: Any, nonce: str) -> list[bytes]:
     """Run the enqueue script as the producer does, with a nonce of the test's."""
-    keys = [producer.keys.queue, *(key for sending in sendings for key in sending.keys(producer.keys))]
-    arguments = ["", *(value for sending in sendings for value in sending.arguments(producer.keys, nonce))]
-    replies: list[bytes] = await producer._enqueue(keys=keys, args=arguments)
+    arguments = ["", nonce, *(value for sending in sendings for value in sending.arguments())]
+    replies: list[bytes] = await producer._enqueue(
+        keys=[producer.keys.queue, producer.keys.bell], args=arguments
+    )
     return replies
 
 

@@ -63,7 +63,7 @@ class Selects:
         keys = [_Key(joins.at(term.path), joins.nullable(term.path), term.down) for term in command.order]
         statement, keys = self._joined(statement, joins, keys)
         if isinstance(command, Listing) and command.distinct:
-            statement, keys = _distinct(statement, command, keys)
+            statement, keys = _distinct(statement, command, keys, self._dialect)
         yield from self._segments(statement.add_columns(*(key.column for key in keys)), command, keys)
 
     def _chosen(self, command: Ordering, joins: Joins) -> Select[Any]:
@@ -130,6 +130,9 @@ class Selects:
         return statement.where(criterion(command.where, self._model, joins.entities))
 
 
+_ALL = 2**63 - 1
+
+
 @dataclass(frozen=True)
 class _Key:
     """A term of the order as a column."""
@@ -140,11 +143,16 @@ class _Key:
 
 
 def _distinct(
-    statement: Select[Any], command: Listing, keys: Sequence[_Key]
+    statement: Select[Any], command: Listing, keys: Sequence[_Key], dialect: str
 ) -> tuple[Select[Any], list[_Key]]:
     """Take equal rows together first, so that what follows orders and skips what is left."""
     labelled = [column.label(f"field_{place}") for place, column in enumerate(statement.selected_columns)]
-    rows = statement.with_only_columns(*labelled).distinct().subquery()
+    distinct = statement.with_only_columns(*labelled).distinct()
+    if (
+        dialect in MARIADB
+    ):  # else it moves a cursor's condition inside, where its "index for group-by" loses rows
+        distinct = distinct.limit(_ALL)
+    rows = distinct.subquery()
     by_path = dict(zip(command.paths, rows.c, strict=True))
     order = [term.path for term in command.order]
     kept = [replace(key, column=by_path[path]) for path, key in zip(order, keys, strict=True)]

@@ -1,0 +1,147 @@
+"""What is measured of a contender in one round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import limits
+from .contender import About
+from .job import Job, counted
+from .processes import Workers, cpu, python, told, wait_until
+from .servers import Servers
+
+Sample = dict[str, float]
+_WARM, _PAUSE = 0.1, 0.01
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How many jobs, and seconds that one drain is watched for at most."""
+
+    inserts: int = 3000
+    noops: float = 1
+    """The share of its no-ops that each contender gets."""
+    singles: int = 3000
+    bulk: int = 10_000
+    sends: int = 80
+    watched: float = 3.0
+    waiting: tuple[int, ...] = (1000, 100_000, 1_000_000)
+
+
+def watch(workers: Workers, servers: Servers, done: Callable[[], int], count: int, longest: float) -> Sample:
+    """Time what follows the first tenth, until all is done or it has taken long enough."""
+    wait_until("a tenth done", lambda: done() >= count * _WARM, workers, pause=_PAUSE)
+    processes, serving = workers.processes(), servers.processes()
+    first, begun, used, served = done(), time.perf_counter(), cpu(processes), cpu(serving)
+    last, until, look = first, begun + longest, begun
+    while True:
+        last, now = done(), time.perf_counter()
+        if last >= count or now > until:
+            break
+        if now >= look:
+            workers.check()
+            workers.memory()
+            look = now + 0.2
+        time.sleep(_PAUSE)
+    jobs, spent = max(1, last - first), now - begun
+    return {
+        "rate": (last - first) / spent,
+        "worker_cpu_ms": (cpu(processes) - used) * 1000 / jobs,
+        "servers_cpu_ms": (cpu(serving) - served) * 1000 / jobs,
+        "mib": max(workers.largest, workers.memory()) / 2**20,
+        "jobs": jobs,
+    }
+
+
+class Round:
+    """The measurements of one contender, in order."""
+
+    def __init__(self, about: About, servers: Servers, amounts: Amounts) -> None:
+        self.about, self.servers, self.amounts = about, servers, amounts
+        self._python = python(apart=about.apart)
+
+    def run(self) -> dict[str, Any]:
+        """Measure all."""
+        amounts, figures = self.amounts, {}
+        self._clear()
+        figures["enqueue one by one"] = self._drive("one_by_one", "insert", amounts.singles)
+        self._clear()
+        self._drive("fill", "insert", amounts.inserts)
+        self.servers.analyze(self.about.tables)
+        figures["insert, one process"] = self._inserts(1)
+        self._clear()
+        if self.about.bulk:
+            figures["enqueue in bulk"] = self._drive("bulk", "insert", amounts.bulk)
+            self._clear()
+        self._drive("fill", "insert", amounts.inserts)
+        self.servers.analyze(self.about.tables)
+        figures["insert, two processes"] = self._inserts(2)
+        self._clear()
+        noops = int(self.about.noops * amounts.noops)
+        self._drive("fill", "noop", noops)
+        self.servers.analyze(self.about.tables)
+        figures["no-op, one process"] = self._noops(noops)
+        self._clear()
+        figures |= self._idle()
+        self._clear()
+        return figures
+
+    def _inserts(self, number: int) -> Sample:
+        """Start workers, wait until all slots of all hold a job, then let them insert."""
+        with self._workers("insert", number) as workers:
+            with self.servers.hold():
+                wanted = self.about.slots * number
+                wait_until("slots full", lambda: self.servers.waiting() >= wanted, workers)
+            return watch(
+                workers, self.servers, self.servers.users, self.amounts.inserts, self.amounts.watched
+            )
+
+    def _noops(self, count: int) -> Sample:
+        with self._workers("noop", 1) as workers:
+            folder = self.servers.folder
+            return watch(workers, self.servers, lambda: counted(folder), count, self.amounts.watched)
+
+    def _idle(self) -> dict[str, Any]:
+        """Send to a worker that has nothing else to do; then see what it has in memory."""
+        figures: dict[str, Any] = {}
+        with self._workers("insert", 1, BENCH_ANSWERS="1") as workers:
+            if self.about.answers:
+                figures["send to result"] = self._drive("latency", "insert", self.amounts.sends)
+            else:
+                self._drive("fill", "insert", self.amounts.sends)
+                wait_until("idle", lambda: self.servers.users() >= self.amounts.sends, workers)
+            time.sleep(0.3)
+            figures["idle memory"] = {"mib": workers.memory() / 2**20}
+        return figures
+
+    def _workers(self, job: Job, number: int, **environment: str) -> Workers:
+        command = [self._python, *self.about.workers[job]]
+        return Workers(command, self.servers, number, **self.about.environment, **environment)
+
+    def _drive(self, what: str, job: Job, count: int) -> dict[str, Any]:
+        answers = {"BENCH_ANSWERS": "1"} if what == "latency" else {}
+        command = [self._python, "-m", "tests.bench.drive", self.about.name, what, job, str(count)]
+        return told(command, {**self.servers.environment, **answers})
+
+    def _clear(self) -> None:
+        self.servers.clear(self.about.tables)
+
+
+def limit(what: str, servers: Servers, amounts: Amounts) -> dict[str, Any]:
+    """Measure one limit."""
+    servers.clear(("processed_commands", "dead_letters"))
+    environment = {**servers.environment, "WORKER_LOG_LEVEL": "warning"}
+    if what in limits.TITLES:
+        command = [
+            python(apart=False),
+            "-m",
+            "tests.bench.limits",
+            what,
+            str(amounts.inserts * limits.TIMES[what]),
+        ]
+        return {"insert, one process": told(command, environment)}
+    command = [python(apart=False), "-m", "tests.bench.limits", what, str(amounts.sends)]
+    return {"send to result": told(command, environment)}

@@ -1,0 +1,1 @@
+"""Faults in real worker processes, at a load: `python -m tests.chaos`."""

@@ -1,0 +1,58 @@
+"""Past SQLAlchemy: one statement through asyncpg itself, in the transaction that a session has open.
+
+The row of an ending is the same statement for each command; what SQLAlchemy does for it costs as much as all
+that PostgreSQL does.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from sqlalchemy import JSON, Executable, Table
+from sqlalchemy.dialects.postgresql import asyncpg as dialects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]
+
+
+def asyncpg_of(session: AsyncSession) -> Any:
+    """Find the asyncpg connection on which a session has a transaction open; None where there is none.
+
+    Nor is there one for whoever wants to see the statements: WORKER_ECHO shows those of SQLAlchemy's.
+    """
+    if not session.in_transaction():
+        return None
+    connection = session.sync_session.connection()
+    if connection.dialect.driver != "asyncpg" or connection.engine.echo:
+        return None
+    driver = connection.connection.driver_connection
+    is_open = isinstance(driver, asyncpg.Connection) and driver.is_in_transaction()
+    return driver if is_open else None
+
+
+async def fetch_value(
+    driver: Any, make: Callable[..., Executable], table: Table, row: Mapping[str, Any]
+) -> Any:
+    """Run the statement that `make` makes for a table and the columns of a row; return its first value."""
+    sql, columns = _compiled(make, table, tuple(row))
+    return await driver.fetchval(sql, *[_bound(table, name, row[name]) for name in columns])
+
+
+@cache
+def _compiled(
+    make: Callable[..., Executable], table: Table, columns: tuple[str, ...]
+) -> tuple[str, tuple[str, ...]]:
+    compiled: Any = make("postgresql", table, columns).compile(dialect=_DIALECT)  # type: ignore[attr-defined]
+    return str(compiled), tuple(compiled.positiontup)
+
+
+def _bound(table: Table, name: str, value: Any) -> Any:
+    """Bind as SQLAlchemy does: JSON travels as its text."""
+    return json.dumps(value) if value is not None and isinstance(table.c[name].type, JSON) else value

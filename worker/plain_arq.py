@@ -1,0 +1,97 @@
+"""Our commands on arq's own Worker: the one arq function, and the settings for the `arq` command.
+
+What arq would do to a job by itself (end it at the first exception, expire it, give up after so many tries,
+end what it cannot read) is out of the way: `deserialize` never raises, `execute` raises nothing but RetryJob,
+job keys have no time to live, attempts are counted by us.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from arq.connections import RedisSettings
+from arq.worker import RetryJob, func
+from redis.exceptions import RedisError
+
+from . import executor
+from .delivery import Later
+from .health import ensure_ready
+from .logs import log
+from .presence import Presence
+from .received import Received, deserialize, serialize
+from .service import ended, longest, redis_pool, start, stop
+from .transport import Answered, Transport
+
+if TYPE_CHECKING:
+    from .app import App
+
+_NEVER = 2**31 - 1
+"""arq's max_tries: attempts are counted by us."""
+_UNSETTLED_PAUSE = 1.0
+_SIGN_OF_LIFE = 15
+"""Seconds between two, for `arq --check`; any worker that stops takes it down, and arq's own is an hour."""
+
+
+async def execute(ctx: dict[str, Any], received: Received) -> None:
+    """Run one job: deliver it to the executor, then settle what came of it."""
+    transport: Transport = ctx["transport"]
+    presence: Presence = ctx["presence"]
+    job_id: str = ctx["job_id"]
+    began = time.monotonic()
+    with presence.running():
+        try:
+            delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
+            early = await transport.early(received)
+            outcome = Later(early) if early else await executor.execute(transport.app, delivery)
+            if isinstance(outcome, Later):
+                await transport.reschedule(job_id, outcome.delay)
+                raise RetryJob  # noqa: TRY301  # it is for arq
+            answered = Answered(job_id, delivery, outcome)
+            await transport.deposit(answered)
+        except RetryJob:
+            raise
+        except BaseException as error:
+            # arq ends a job that raises anything else; cancelled or cut off from Redis, it runs again.
+            log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
+            if isinstance(error, Exception):
+                with suppress(RedisError, OSError):
+                    await transport.reschedule(job_id, _UNSETTLED_PAUSE)
+            raise RetryJob from error
+    presence.finished += 1
+    ended(answered, began)
+
+
+def worker_settings(app: App) -> type:
+    """Make the class that the `arq` command takes: each setting is in its own namespace, where arq looks."""
+    options, queue = app.options, app.queue
+
+    async def on_startup(ctx: dict[str, Any]) -> None:
+        await ensure_ready(app, ctx["redis"])
+        await start(app, ctx)
+
+    async def on_shutdown(ctx: dict[str, Any]) -> None:
+        await stop(app, ctx)
+
+    settings = {
+        "functions": [func(execute, name="execute", max_tries=_NEVER, keep_result=0, timeout=longest(app))],
+        "queue_name": queue.name,
+        "redis_settings": RedisSettings.from_dsn(queue.redis_url),
+        "redis_pool": redis_pool(app),
+        "job_deserializer": deserialize,
+        "job_serializer": serialize,
+        "on_startup": on_startup,
+        "on_shutdown": on_shutdown,
+        "max_jobs": app.slots,
+        "job_completion_wait": options.shutdown_timeout,
+        "poll_delay": options.poll_delay,
+        # Jobs in hand, and those of a killed worker, stay at the head of arq's window: others start behind.
+        "queue_read_limit": max(1000, 5 * app.slots),
+        "health_check_interval": _SIGN_OF_LIFE,
+        "job_timeout": longest(app),
+        "keep_result": 0,
+        "allow_abort_jobs": False,
+        "log_results": False,
+    }
+    return type("WorkerSettings", (), settings)

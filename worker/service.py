@@ -1,0 +1,64 @@
+"""What a worker process has, the engine and a plain arq worker alike: connections, a sign of life, logs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from arq.connections import ArqRedis
+
+from producers.connection import connect
+from producers.wire import Answer, Keys
+
+from . import executor
+from .logs import configure, log
+from .presence import Presence
+from .received import deserialize, serialize
+from .transport import Answered, Transport
+
+if TYPE_CHECKING:
+    from .app import App
+
+
+def longest(app: App) -> float:
+    """Seconds that one run can take by its own limits, and then some: arq's timeout is a last resort."""
+    return app.options.job_timeout + 6 * app.options.commit_timeout
+
+
+def ended(answered: Answered, began: float) -> None:
+    """Log the end of a command that was begun at `began`, by the monotonic clock."""
+    answer = answered.answer
+    spent = round((time.monotonic() - began) * 1000)
+    told = {"ending": answer.ending.value, "code": _code(answer), "ms": spent}
+    log.info("command.ended", **executor.about(answered.delivery), **told)
+
+
+def _code(answer: Answer) -> str | None:
+    return None if answer.error is None else str(answer.error.get("code"))
+
+
+def redis_pool(app: App) -> ArqRedis:
+    """Make connections that time out and try again, which arq's own do not."""
+    pool: ArqRedis = connect(app.queue, ArqRedis)
+    pool.job_serializer, pool.job_deserializer = serialize, deserialize
+    pool.default_queue_name = app.queue.name
+    return pool
+
+
+async def start(app: App, ctx: dict[str, Any]) -> None:
+    """Say that this process is there."""
+    if not structlog.is_configured():  # the `arq` command does not come by our command line
+        configure(app.options)
+    ctx["transport"] = Transport(app, ctx["redis"])
+    ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
+    ctx["presence"].start()
+    log.info("worker.started", queue=app.queue.name, slots=app.slots, kinds=len(app.registry))
+
+
+async def stop(app: App, ctx: dict[str, Any]) -> None:
+    """Take the sign of life down and close the engine."""
+    if "presence" in ctx:
+        await ctx["presence"].stop()
+        log.info("worker.stopped", finished=ctx["presence"].finished)
+    await app.close()
