@@ -67,7 +67,7 @@ class Crew:
 
         What one had claimed and not begun leaves no trace: it counts as in the hands of the one before.
         """
-        await asyncio.sleep(max(0, sorted(self.since)[0] + 2 - time.time()))
+        await asyncio.sleep(max(0, min(self.since) + 2 - time.time()))
         place = chance.choice([place for place, at in enumerate(self.since) if time.time() >= at + 2])
         process = self.processes[place]
         process.kill()
