@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+import redis.exceptions
 from redis.exceptions import RedisError
 
 from .connection import cancellations
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from redis.asyncio.client import PubSub
 
 _TURN = 1.0
-"""Seconds between two looks at whether anybody still listens."""
+"""Seconds that a subscription may take, and between two looks at whether anybody still listens."""
+_KEPT = 15
+"""Turns for which the connection stays open when nobody listens."""
 
 
 class Channel:
@@ -49,13 +52,17 @@ class Answers:
         self._pubsub: PubSub | None = None
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
+        self._closed = False
 
     @asynccontextmanager
     async def listening(self, name: str) -> AsyncIterator[Channel]:
         """Listen on a channel while the block goes on: what is published in it is heard.
 
-        Raises RedisError or OSError where Redis cannot be reached.
+        Where Redis does not confirm it in time, the block goes on all the same, and may hear nothing. Raises
+        RedisError or OSError where Redis cannot be reached.
         """
+        if self._closed:
+            raise redis.exceptions.ConnectionError("the producer is closed")
         key = name.encode()
         channel = self._channels.get(key)
         if channel is None or channel.message.done():
@@ -63,44 +70,56 @@ class Answers:
             try:
                 await self._subscribe(name)
             except BaseException:
-                del self._channels[key]
                 channel.lost()
+                self._forget(key, channel)
                 raise
         channel.listeners += 1
         try:
-            await asyncio.shield(channel.open)
+            await asyncio.wait({channel.open}, timeout=_TURN)
+            if not channel.open.done() and self._reading is not None:
+                self._reading.cancel()  # the connection is dead, and nobody has said so
             yield channel
         finally:
             channel.listeners -= 1
-            if not channel.listeners and self._channels.get(key) is channel:
-                del self._channels[key]
-                if self._pubsub is not None:
-                    with suppress(RedisError, OSError):
-                        await self._pubsub.unsubscribe(name)
+            if not channel.listeners and self._forget(key, channel) and self._pubsub is not None:
+                with suppress(RedisError, OSError):
+                    await self._pubsub.unsubscribe(name)
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait({self._reading})
-        if self._pubsub is not None:
-            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
-            self._pubsub = None
+        """Close the connection; who still waits is told that it is lost."""
+        self._closed = True
+        async with self._opening:
+            if self._reading is not None:
+                self._reading.cancel()
+                await asyncio.wait({self._reading})
+
+    def _forget(self, key: bytes, channel: Channel) -> bool:
+        """Forget a channel, unless another one has taken its place; say whether it was there."""
+        is_there = self._channels.get(key) is channel
+        if is_there:
+            del self._channels[key]
+        return is_there
 
     async def _subscribe(self, name: str) -> None:
         async with self._opening:
-            if self._pubsub is None or self._reading is None or self._reading.done():
-                self._pubsub = self._redis.pubsub()
+            if self._pubsub is not None:
                 await self._pubsub.subscribe(name)
-                self._reading = asyncio.create_task(self._read(self._pubsub))
-            else:
-                await self._pubsub.subscribe(name)
+                return
+            pubsub = self._redis.pubsub()
+            try:
+                await pubsub.subscribe(name)
+            except BaseException:
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+                raise
+            self._pubsub, self._reading = pubsub, asyncio.create_task(self._read(pubsub))
 
     async def _read(self, pubsub: PubSub) -> None:
-        """Hand out what comes, until the connection is lost; who listens then looks, and listens anew."""
+        """Hand out what comes, until the connection is lost or idle; who listens then looks again."""
+        idle = 0
         try:
-            while not cancellations():  # with Python 3.11 redis-py can lose one
+            while not cancellations() and idle < _KEPT:  # with Python 3.11 redis-py can lose one
                 message = await pubsub.get_message(timeout=_TURN)
+                idle = 0 if self._channels else idle + 1
                 if message is None or (channel := self._channels.get(message["channel"])) is None:
                     continue
                 if message["type"] == "subscribe" and not channel.open.done():
@@ -108,9 +127,11 @@ class Answers:
                 elif message["type"] == "message" and not channel.message.done():
                     channel.message.set_result(message["data"])
         except (RedisError, OSError):
-            with suppress(RedisError, OSError):
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            pass  # they find out when they look
         finally:
+            self._pubsub = None
             channels, self._channels = self._channels, {}
             for channel in channels.values():
                 channel.lost()
+            with suppress(RedisError, OSError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]

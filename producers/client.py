@@ -29,6 +29,7 @@ Status = Literal["accepted", "duplicate"]
 
 _SCRIPT = Path(__file__).with_name("enqueue.lua").read_text()
 _BATCH = 1000
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 _LOOK_AGAIN = 5.0
 """Seconds between two looks of who waits for a result, in case that its message was lost."""
 _ONE_LOOK = 0.1
@@ -179,7 +180,7 @@ class Producer:
             raise ResultTimeout(message, command_id=command_id) from None
 
     async def _answer(self, command_id: UUID) -> Answer:
-        result = self.keys.result(command_id)
+        result, pause = self.keys.result(command_id), _FIRST_PAUSE
         while True:
             async with understood(), self._answers.listening(result) as channel:
                 async with self.redis.pipeline(transaction=True) as pipe:
@@ -191,6 +192,9 @@ class Producer:
                 raw = raw or await channel.heard(_LOOK_AGAIN)
             if raw is not None:
                 return Answer.decode(raw)
+            if channel.message.done():  # the connection was lost, or is refused
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _sending(self, command: Command[Any], command_id: UUID | str | None) -> Sending:
         return Sending.of(command, command_id, limit=self.settings.payload_limit)

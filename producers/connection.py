@@ -24,11 +24,12 @@ _LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
 def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Client:
     """Make a client of class `client`; nothing is sent yet."""
+    if not settings.redis_url.startswith("unix:"):
+        options["socket_keepalive"] = True
     return client.from_url(  # type: ignore[no-any-return]  # redis-py leaves it untyped
         settings.redis_url,
         socket_timeout=settings.redis_timeout,
         socket_connect_timeout=settings.redis_timeout,
-        socket_keepalive=True,
         health_check_interval=15,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), settings.redis_retries),
         retry_on_error=list(_LOST),

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as dialects
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncSession
 
 _DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]
@@ -30,11 +31,19 @@ def asyncpg_of(session: AsyncSession) -> Any:
     if not session.in_transaction():
         return None
     connection = session.sync_session.connection()
-    if connection.dialect.driver != "asyncpg" or connection.engine.echo:
+    if connection.dialect.driver != "asyncpg" or connection.engine.echo or _is_special(connection):
         return None
     driver = connection.connection.driver_connection
     is_open = isinstance(driver, asyncpg.Connection) and driver.is_in_transaction()
     return driver if is_open else None
+
+
+def _is_special(connection: Connection) -> bool:
+    """Whether statements are to have other names (for PgBouncer, say) or schemas than they come with."""
+    adapter: Any = connection.connection.dbapi_connection
+    named = getattr(adapter, "_prepared_statement_name_func", lambda: "")() is not None
+    cached = getattr(adapter, "_prepared_statement_cache", None) is not None
+    return named or not cached or bool(connection.get_execution_options().get("schema_translate_map"))
 
 
 async def fetch_value(

@@ -1,16 +1,23 @@
 """Waiting for results: many at once, on one connection, which may be lost."""
 
 import asyncio
+from signal import Signals
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
-from producers import Producer
+from producers import Producer, QueueUnavailable
 from producers.answers import Answers
+from producers.commands import CreateUser
 from producers.settings import QueueSettings
 from tests.guarantees.redis_proxy import proxied
 from tests.waiting import until
+from worker.app import App
+from worker.handlers import HANDLERS
+from worker.models.migrations import EXAMPLE
+from worker.process import Process
+from worker.settings import WorkerOptions
 
 
 @pytest.fixture
@@ -67,3 +74,45 @@ async def _subscribed(redis: Redis, names: list[str]) -> bool:
 
 async def _nobody_listens(redis: Redis, names: list[str]) -> bool:
     return not any(count for _, count in await redis.pubsub_numsub(*names))
+
+
+async def test_a_connection_that_hears_nothing_any_more_holds_up_nobody(queue: QueueSettings) -> None:
+    async with proxied(queue) as (proxy, behind), Producer(settings=behind) as deaf:
+        answers = Answers(deaf.redis)
+        async with answers.listening(f"{queue.name}:before"):
+            proxy.blackhole()
+            async with answers.listening(f"{queue.name}:after") as channel:  # it is never confirmed
+                assert await channel.heard(30) is None
+        proxy.resume()
+        await answers.close()
+
+
+async def test_a_user_without_rights_on_channels_gets_results_all_the_same(
+    own_redis_url: str, database_url: str, queue_name: str
+) -> None:
+    async with Redis.from_url(own_redis_url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "plain", "on", ">pw", "~*", "+@all", "resetchannels")
+    url = own_redis_url.replace("redis://", "redis://plain:pw@")
+    settings = QueueSettings(redis_url=url, name=queue_name)
+    app = App(
+        HANDLERS, settings=WorkerOptions(database_url=database_url), queue=settings, migrations=[EXAMPLE]
+    )
+    worker = Process(app, handle_signals=False)
+    working = asyncio.create_task(worker.async_run())
+    async with Producer(settings=settings) as producer:
+        receipts = await producer.send_many([CreateUser(username=f"user-{number}") for number in range(3)])
+        users = [await receipt.result(timeout=30) for receipt in receipts]
+    assert [user.username for user in users] == ["user-0", "user-1", "user-2"]
+    worker.handle_sig(Signals.SIGTERM)
+    await working
+    await worker.close()
+
+
+async def test_closing_a_producer_ends_the_waiting(queue: QueueSettings) -> None:
+    producer = Producer(settings=queue)
+    receipt = await producer.send(CreateUser(username="nobody works"))
+    waiting = asyncio.create_task(receipt.result())
+    await until(lambda: _subscribed(producer.redis, [producer.keys.result(receipt.command_id)]))
+    await producer.close()
+    with pytest.raises(QueueUnavailable):
+        await asyncio.wait_for(waiting, 30)

@@ -1,8 +1,9 @@
 import pytest
 import redis.exceptions
+from redis.asyncio import Redis
 
-from producers import QueueFull, QueueUnavailable
-from producers.connection import understood
+from producers import QueueFull, QueueSettings, QueueUnavailable
+from producers.connection import connect, understood
 from producers.errors import CommandError
 
 
@@ -34,3 +35,11 @@ async def test_whatever_redis_refuses_is_told_in_its_own_words(refusal: type[Exc
     with pytest.raises(QueueUnavailable, match="Redis refuses: not by this replica"):
         async with understood():
             raise refusal("not by this replica")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost:1/0", "rediss://localhost:1/0", "unix:///nowhere/redis.sock"]
+)
+def test_a_connection_can_be_made_of_every_kind_of_url(url: str) -> None:
+    client = connect(QueueSettings(redis_url=url), Redis)
+    assert client.connection_pool.make_connection() is not None

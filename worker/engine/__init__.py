@@ -1,7 +1,4 @@
-"""The engine: a drop-in for arq's Worker that claims in batches, by leases, and outlives its Redis.
-
-It knows nothing of commands or databases. Read worker.py first.
-"""
+"""The engine: a drop-in for arq's Worker that knows nothing of commands. Read worker.py first."""
 
 from .broker import Say, Script
 from .job import Claim, Settlement

@@ -17,7 +17,7 @@ from redis.asyncio import Connection, Redis, SSLConnection, UnixDomainSocketConn
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
 from .job import Claim, Settlement, logger
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
 
 _TIMEOUT = 5.0
+_PASSING = (BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 _SYNC = {  # an SSLConnection is a Connection as well
     SSLConnection: redis.SSLConnection,
     UnixDomainSocketConnection: redis.UnixDomainSocketConnection,
@@ -123,8 +124,8 @@ class Broker:
         kind = next((sync for made, sync in _SYNC.items() if self._is_made_by(made)), None)
         if kind is None:
             return None
-        options = {**_options(self._given, Retry(NoBackoff(), 0))}
-        options |= {"socket_timeout": patience, "socket_connect_timeout": patience}
+        limits = {"socket_timeout": patience, "socket_connect_timeout": patience}
+        options = _options(self._given, Retry(NoBackoff(), 0)) | limits
         return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=kind, **options))
 
     def renew(self, client: redis.Redis | None, claims: Sequence[Claim], patience: float) -> list[Claim]:
@@ -160,7 +161,9 @@ class Broker:
         if isinstance(last, Exception):
             raise last
         for problem in others:
-            if isinstance(problem, Exception):  # what was said after it was heard: it is not to be repeated
+            if isinstance(problem, _PASSING) or str(problem).startswith(("BUSY", "MISCONF", "NOREPLICAS")):
+                raise problem  # all of it is said again
+            if isinstance(problem, Exception):  # it will not be otherwise; what was said after it was heard
                 logger.error("Redis refuses: %s", problem)
         return replies
 
@@ -186,7 +189,9 @@ class Broker:
 
 def _options(pool: ArqRedis, retry: Any) -> dict[str, Any]:
     given = dict(pool.connection_pool.connection_kwargs)
-    ours = {"retry": retry, "retry_on_error": [], "retry_on_timeout": False, "socket_keepalive": True}
+    ours = {"retry": retry, "retry_on_error": [], "retry_on_timeout": False, "decode_responses": False}
+    if not issubclass(pool.connection_pool.connection_class, UnixDomainSocketConnection):
+        ours["socket_keepalive"] = True
     for name in ("socket_timeout", "socket_connect_timeout"):
         given[name] = given.get(name) or _TIMEOUT
-    return {**given, **ours, "decode_responses": False}
+    return {**given, **ours}

@@ -32,7 +32,7 @@ local function claim(id, score)
   local body, state, tries, open = redis.call('GET', 'arq:job:' .. id), 'arq:engine:' .. id, 0, 0
   if not body and redis.call('EXISTS', 'arq:result:' .. id) == 1 then -- it ended while it was being aborted
     redis.call('ZREM', queue, id)
-    redis.call('DEL', 'arq:in-progress:' .. id)
+    redis.call('DEL', 'arq:in-progress:' .. id, state)
     return
   end
   local job = body and redis.sha1hex(body) or ''
@@ -64,6 +64,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0,
     claim(id, known[2] or is_queued)
   elseif not is_queued or redis.call('GET', 'arq:in-progress:' .. id) ~= known[1] then
     redis.call('ZREM', leases, id) -- a worker that goes by arq's rules has it, or had it
+    if not is_queued then redis.call('DEL', 'arq:engine:' .. id) end
   end
 end
 
@@ -76,7 +77,7 @@ while claimed < most do
       claim(id, due[i + 1])
     elseif redis.call('GET', progress) == 'done' then -- a unique cron job that ran already
       redis.call('ZREM', queue, id)
-      redis.call('DEL', 'arq:job:' .. id)
+      redis.call('DEL', 'arq:job:' .. id, 'arq:engine:' .. id)
     else
       passed = passed + 1
     end

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 logger = logging.getLogger("arq.worker")
-"""As arq's own worker logs."""
 
 Verb = Literal["finish", "later", "wait", "again", "back"]
 """Finish it; run it in a while; in its old place again; "wait" and "back" are these two, and do not count."""

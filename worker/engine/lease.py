@@ -60,18 +60,15 @@ class Keeper(Thread):
         while not self._over.wait(pause):
             try:
                 late = time.monotonic() - (self._broker.lease - patience)  # given up before it has run out
-                self._give_up([claim for claim in self._claims() if claim.renewed < late])
+                self._give_up([claim for claim in [*self._held.values()] if claim.renewed < late])
                 pause = self._every if self._renew(client, patience) else patience / 2
             except Exception:  # noqa: BLE001  # whatever it is, it must not end the renewing of all
                 logger.exception("leases could not be renewed")
         if client is not None:
             client.close()
 
-    def _claims(self) -> list[Claim]:
-        return [*self._held.values()]
-
     def _renew(self, client: redis.Redis | None, patience: float) -> bool:
-        claims = self._claims()
+        claims = [*self._held.values()]
         if not claims or time.monotonic() - self._turned > self._patience:
             return True
         try:

@@ -161,8 +161,9 @@ class Worker(arq.Worker):
         while self._running:
             await asyncio.wait({*self._running.values()})
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                while self._ended:
+            until = self.loop.time() + _LAST_WORDS
+            async with asyncio.timeout_at(until):
+                while self._ended and self.loop.time() < until:
                     await self._exchange()
                 if self._telling:
                     await asyncio.wait(self._telling)
@@ -196,8 +197,7 @@ class Worker(arq.Worker):
 
     def _also(self, ended: Sequence[Settlement], say: Say) -> None:
         try:
-            if self.on_settle is not None:
-                self.on_settle(say, ended)
+            self.on_settle(say, ended)  # type: ignore[misc]  # it is only called where there is one
         except Exception:  # noqa: BLE001  # it is somebody else's
             logger.exception("on_settle failed")
 
@@ -374,8 +374,7 @@ class Worker(arq.Worker):
 
     def _lost(self, claim: Claim) -> None:
         logger.warning("job %s: its lease is lost; it will be run again", claim.job_id)
-        task = self._running.get(claim.job_id)
-        if task is not None:
+        if (task := self._running.get(claim.job_id)) is not None:
             task.cancel()
 
     # The end
