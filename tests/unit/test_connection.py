@@ -42,4 +42,4 @@ async def test_whatever_redis_refuses_is_told_in_its_own_words(refusal: type[Exc
 )
 def test_a_connection_can_be_made_of_every_kind_of_url(url: str) -> None:
     client = connect(QueueSettings(redis_url=url), Redis)
-    assert client.connection_pool.make_connection() is not None
+    assert client.connection_pool.make_connection() is not None  # type: ignore[no-untyped-call]
