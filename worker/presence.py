@@ -57,7 +57,7 @@ class Presence:
         """Stop telling, and say that the process is gone."""
         while self._task is not None and not self._task.done():
             self._task.cancel()  # more than once: with Python 3.11 redis-py can lose a cancellation
-            await asyncio.wait({self._task}, timeout=0.1)
+            await asyncio.wait({self._task}, timeout=1)
         with suppress(RedisError, OSError):
             async with asyncio.timeout(FAREWELL), self.redis.pipeline(transaction=True) as pipe:
                 pipe.delete(self.key)

@@ -143,9 +143,9 @@ class Worker(arq.Worker):
                 await asyncio.wait({ending})
         for task in beside:
             while not task.done():
-                task.cancel()  # more than once: on Python 3.11 redis-py can lose a cancellation
+                task.cancel()  # redis-py can lose it on 3.11; again too soon leaks a connection
                 with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait({task}, timeout=0.1)
+                    await asyncio.wait({task}, timeout=1)
         self._at_work = False
         self._turning.cancel()
         self._keeper.end()
