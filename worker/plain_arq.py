@@ -21,17 +21,11 @@ from .health import ensure_ready
 from .logs import log
 from .presence import Presence
 from .received import Received, deserialize, serialize
-from .service import ended, longest, redis_pool, start, stop
+from .service import NEVER, SIGN_OF_LIFE, UNSETTLED_PAUSE, ended, longest, redis_pool, start, stop
 from .transport import Answered, Transport
 
 if TYPE_CHECKING:
     from .app import App
-
-_NEVER = 2**31 - 1
-"""arq's max_tries: attempts are counted by us."""
-_UNSETTLED_PAUSE = 1.0
-_SIGN_OF_LIFE = 15
-"""Seconds between two, for `arq --check`; any worker that stops takes it down, and arq's own is an hour."""
 
 
 async def execute(ctx: dict[str, Any], received: Received) -> None:
@@ -57,7 +51,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
             if isinstance(error, Exception):
                 with suppress(RedisError, OSError):
-                    await transport.reschedule(job_id, _UNSETTLED_PAUSE)
+                    await transport.reschedule(job_id, UNSETTLED_PAUSE)
             raise RetryJob from error
     presence.finished += 1
     ended(answered, began)
@@ -75,7 +69,7 @@ def worker_settings(app: App) -> type:
         await stop(app, ctx)
 
     settings = {
-        "functions": [func(execute, name="execute", max_tries=_NEVER, keep_result=0, timeout=longest(app))],
+        "functions": [func(execute, name="execute", max_tries=NEVER, keep_result=0, timeout=longest(app))],
         "queue_name": queue.name,
         "redis_settings": RedisSettings.from_dsn(queue.redis_url),
         "redis_pool": redis_pool(app),
@@ -88,7 +82,7 @@ def worker_settings(app: App) -> type:
         "poll_delay": options.poll_delay,
         # Jobs in hand, and those of a killed worker, stay at the head of arq's window: others start behind.
         "queue_read_limit": max(1000, 5 * app.slots),
-        "health_check_interval": _SIGN_OF_LIFE,
+        "health_check_interval": SIGN_OF_LIFE,
         "job_timeout": longest(app),
         "keep_result": 0,
         "allow_abort_jobs": False,

@@ -18,16 +18,12 @@ from .delivery import Later
 from .health import ensure_ready
 from .logs import log
 from .received import Received, deserialize, serialize
-from .service import ended, longest, redis_pool, start, stop
+from .service import NEVER, SIGN_OF_LIFE, UNSETTLED_PAUSE, ended, longest, redis_pool, start, stop
 from .transport import DEPOSIT, Answered, Transport
 
 if TYPE_CHECKING:
     from .app import App
     from .presence import Presence
-
-_NEVER = 2**31 - 1
-_UNSETTLED_PAUSE = 1.0
-_SIGN_OF_LIFE = 15
 
 
 async def execute(ctx: dict[str, Any], received: Received) -> Answered:
@@ -45,7 +41,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
             outcome = await executor.execute(transport.app, delivery)
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
-            raise (Retry(_UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
+            raise (Retry(UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
     if isinstance(outcome, Later):
         raise Retry(outcome.delay)
     presence.finished += 1
@@ -61,7 +57,7 @@ class Process(engine.Worker):
         options, queue = app.options, app.queue
         ours = {
             "functions": [
-                func(execute, name="execute", max_tries=_NEVER, keep_result=0, timeout=longest(app))
+                func(execute, name="execute", max_tries=NEVER, keep_result=0, timeout=longest(app))
             ],
             "queue_name": queue.name,
             "redis_pool": redis_pool(app),
@@ -73,7 +69,7 @@ class Process(engine.Worker):
             "max_jobs": app.slots,
             "job_completion_wait": options.shutdown_timeout,
             "poll_delay": options.poll_delay,
-            "health_check_interval": _SIGN_OF_LIFE,
+            "health_check_interval": SIGN_OF_LIFE,
             "keep_result": 0,
             "log_results": False,
             "burst": burst,

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from .app import App
 
 
+NEVER = 2**31 - 1
+"""arq's max_tries: attempts are counted by us."""
+UNSETTLED_PAUSE = 1.0
+"""Seconds until a job is tried again that could not be settled."""
+SIGN_OF_LIFE = 15
+"""Seconds between two, for `arq --check`; arq's own is an hour."""
+
+
 def longest(app: App) -> float:
     """Seconds that one run can take by its own limits, and then some: arq's timeout is a last resort."""
     return app.options.job_timeout + 6 * app.options.commit_timeout
