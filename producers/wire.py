@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from .errors import (
     CommandConflict,
@@ -59,14 +62,14 @@ class Keys:
         """Where arq finds the job: its bytes, without a time to live."""
         return f"arq:job:{self.job_id(command_id, generation)}"
 
-    def mark(self, command_id: UUID) -> str:
+    def mark(self, command_id: UUID | str) -> str:
         """Where we keep what was accepted under this id: fingerprint, nonce, generation.
 
         It has a time to live once the command has ended, and none before.
         """
         return f"crud:{self.queue}:mark:{command_id}"
 
-    def result(self, command_id: UUID) -> str:
+    def result(self, command_id: UUID | str) -> str:
         """Where the answer is, while it is kept."""
         return f"crud:{self.queue}:result:{command_id}"
 
@@ -138,34 +141,25 @@ class Envelope:
             if raw["format"] != FORMAT:
                 message = f"envelope format {raw['format']!r} is not {FORMAT}"
                 raise ValueError(message)
-            envelope = cls(
-                UUID(raw["id"]),
-                raw["kind"],
-                raw["version"],
-                raw["fingerprint"],
-                raw["generation"],
-                raw["payload"],
-            )
+            kind, version, fingerprint = raw["kind"], raw["version"], raw["fingerprint"]
+            generation, payload = raw["generation"], raw["payload"]
+            envelope = cls(UUID(raw["id"]), kind, version, fingerprint, generation, payload)
         except (KeyError, TypeError, AttributeError) as error:
             message = f"not an envelope: {type(error).__name__} {error}"
             raise ValueError(message) from None
-        shapes = (
-            (envelope.kind, str),
-            (envelope.version, int),
-            (envelope.fingerprint, str),
-            (envelope.generation, int),
-        )
-        if not all(isinstance(value, shape) for value, shape in (*shapes, (envelope.payload, dict))):
+        are_texts = isinstance(kind, str) and isinstance(fingerprint, str)
+        are_numbers = isinstance(version, int) and isinstance(generation, int)
+        if not (are_texts and are_numbers and isinstance(payload, dict)):
             message = "not an envelope: a field is of the wrong type"
             raise ValueError(message)
-        names = envelope.kind + envelope.fingerprint  # they become columns: no NUL, no lone surrogates
-        if not (names.isprintable() and len(envelope.fingerprint) <= 64 and 0 <= envelope.generation < 2**31):  # noqa: PLR2004
+        names = kind + fingerprint  # they become columns: no NUL, no lone surrogates
+        if not (names.isprintable() and len(fingerprint) <= 64 and 0 <= generation < 2**31):  # noqa: PLR2004
             message = "not an envelope: a field is not what a producer writes"
             raise ValueError(message)
         return envelope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """How a command ended, as the worker tells it: a result, or an error (`code`, `message`, `field`)."""
 
@@ -174,9 +168,17 @@ class Answer:
     error: dict[str, Any] | None = None
 
     def encode(self) -> str:
-        """Return it as compact JSON."""
-        # In ASCII, since a result may hold what UTF-8 cannot, such as half of an emoji.
-        return json.dumps({"ending": self.ending, "result": self.result, "error": self.error})
+        """Return it as JSON."""
+        error = "null" if self.error is None else json.dumps(self.error)
+        return f'{{"ending": "{self.ending}", "result": {self.result_json}, "error": {error}}}'
+
+    @cached_property
+    def result_json(self) -> str:
+        """The result as JSON, which travels and is kept."""
+        try:
+            return to_json(self.result).decode()
+        except PydanticSerializationError:  # it holds what UTF-8 cannot, such as half of an emoji
+            return json.dumps(self.result)
 
     @classmethod
     def decode(cls, raw: bytes | str) -> Answer:

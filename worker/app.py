@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from producers.errors import CommandRejected, InvalidSettings
 from producers.settings import QueueSettings
 
 from . import database
+from .kept import Kept
 from .settings import WorkerOptions
 from .tables import WorkerTables, worker_tables
 
@@ -47,6 +49,7 @@ class App:
         self.handlers = dict(handlers)
         self.migrations = tuple(migrations)
         self.metadata = metadata
+        self.kept: Kept | None = None
         self._given = sessions, settings, queue
 
     @cached_property
@@ -82,6 +85,25 @@ class App:
         """What makes a new session on the replica, where there is one."""
         url = self.options.read_database_url
         return database.create_sessions(database.create_engine(self.options, url)) if url else None
+
+    def keep_connections(self) -> None:
+        """Have attempts go without the pool, until `close`: for a process that does nothing but work."""
+        given = self.sessions.kw
+        if (
+            self.kept is None
+            and self.sessions.class_ is AsyncSession
+            and not {"binds", "sync_session_class"} & {*given}
+        ):
+            self.kept = Kept(self.sessions)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Open a session in a transaction of its own that writes what is not an attempt's."""
+        if self.kept is not None:
+            await self.kept.make_room()
+        async with asyncio.timeout(self.options.commit_timeout), self.sessions.begin() as session:
+            await session.connection(execution_options=database.transaction_options(self.engine))
+            yield session
 
     def sessions_for(self, command: Command[Any], *, first: bool) -> database.Sessions:
         """Choose where a command runs: a read that may be stale on the replica, the `first` time."""
@@ -143,6 +165,9 @@ class App:
 
         An engine of yours opens new ones when it is used again.
         """
+        if self.kept is not None:
+            await self.kept.close()
+            self.kept = None
         if (replica := self.__dict__.pop("replica", None)) is not None:
             await database.engine_of(replica).dispose()
         if self._given[0] is not None:

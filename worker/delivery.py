@@ -39,7 +39,7 @@ class Delivery:
     """One delivery of one command.
 
     `envelope` is None where the bytes in `body` could not be read, and `problem` says why. `first` is
-    false where the queue may have delivered it before.
+    false where the queue may have delivered it before. `revived` is the command, if it was made already.
     """
 
     command_id: UUID
@@ -51,6 +51,7 @@ class Delivery:
     first: bool = True
     expired: bool = False
     accepted_at: datetime | None = None
+    revived: Command[Any] | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> str:
@@ -68,7 +69,9 @@ class Delivery:
         return self.envelope.generation if self.envelope else 0
 
     def command(self, registry: Registry) -> Command[Any]:
-        """Make the command; raise UnreadableCommand."""
+        """Make the command, if it is not made yet; raise UnreadableCommand."""
+        if self.revived is not None:
+            return self.revived
         if self.envelope is None:
             raise UnreadableCommand(self.problem)
         return registry.revive(self.envelope.kind, self.envelope.version, self.envelope.payload)

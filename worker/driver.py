@@ -6,13 +6,13 @@ that PostgreSQL does.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import JSON, Executable, Table
+from sqlalchemy import Executable, Table
 from sqlalchemy.dialects.postgresql import asyncpg as dialects
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +30,10 @@ def asyncpg_of(session: AsyncSession) -> Any:
     """
     if not session.in_transaction():
         return None
-    connection = session.sync_session.connection()
+    bound = session.bind  # to ask a session for its connection takes as long as to ask all the rest
+    connection = bound.sync_connection if isinstance(bound, AsyncConnection) else None
+    if connection is None:
+        connection = session.sync_session.connection()
     if connection.dialect.driver != "asyncpg" or connection.engine.echo or _is_special(connection):
         return None
     driver = connection.connection.driver_connection
@@ -49,9 +52,12 @@ def _is_special(connection: Connection) -> bool:
 async def fetch_value(
     driver: Any, make: Callable[..., Executable], table: Table, row: Mapping[str, Any]
 ) -> Any:
-    """Run the statement that `make` makes for a table and the columns of a row; return its first value."""
+    """Run the statement that `make` makes for a table and the columns of a row; return its first value.
+
+    The row's values are as asyncpg takes them: JSON is text.
+    """
     sql, columns = _compiled(make, table, tuple(row))
-    return await driver.fetchval(sql, *[_bound(table, name, row[name]) for name in columns])
+    return await driver.fetchval(sql, *[row[name] for name in columns])
 
 
 @cache
@@ -60,8 +66,3 @@ def _compiled(
 ) -> tuple[str, tuple[str, ...]]:
     compiled: Any = make("postgresql", table, columns).compile(dialect=_DIALECT)  # type: ignore[attr-defined]
     return str(compiled), tuple(compiled.positiontup)
-
-
-def _bound(table: Table, name: str, value: Any) -> Any:
-    """Bind as SQLAlchemy does: JSON travels as its text."""
-    return json.dumps(value) if value is not None and isinstance(table.c[name].type, JSON) else value

@@ -34,7 +34,7 @@ async def insert_ending(
     generation) goes before the `rejected` or `dead` that it is to mend.
     """
     table = tables.processed_commands
-    result, summary = _kept(answer.result, result_limit)
+    result, summary = _kept(answer, result_limit)
     row = {
         "command_id": delivery.command_id,
         "kind": delivery.kind,
@@ -47,6 +47,8 @@ async def insert_ending(
     }
     if not delivery.generation:
         if (driver := asyncpg_of(session)) is not None:
+            texts = {"result": None if result is None else answer.result_json, "summary": _text(summary)}
+            row |= {**texts, "error": _text(answer.error)}
             return await fetch_value(driver, insert_unless_there, table, row) is not None
         return await insert_or_nothing(session, table, row)
     replayed = and_(table.c.ending.in_(_REPLAYABLE), table.c.generation < delivery.generation)
@@ -79,9 +81,14 @@ async def _find(session: AsyncSession, tables: WorkerTables, command_id: UUID) -
     return (await session.execute(select(table).where(table.c.command_id == command_id))).one_or_none()
 
 
-def _kept(result: Any, limit: int) -> tuple[Any, dict[str, Any] | None]:
+def _text(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _kept(answer: Answer, limit: int) -> tuple[Any, dict[str, Any] | None]:
     """Return what is kept of a result: itself, or where it is too large, its count and ids."""
-    if not isinstance(result, list | dict) or len(json.dumps(result)) <= limit:
+    result = answer.result
+    if not isinstance(result, list | dict) or len(answer.result_json) <= limit:
         return result, None
     rows = result if isinstance(result, list) else [result]
     ids = [row["id"] for row in rows if isinstance(row, dict) and "id" in row]

@@ -13,8 +13,6 @@ Answer, whose row is committed, or Later, and then no row of this delivery is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -101,11 +99,13 @@ class Execution:
         if self.command is None:
             raise self.problem or UnreadableCommand
         sessions = self.app.sessions_for(self.command, first=self.delivery.first)
-        async with attempt(sessions, self.options, deadline, read_only=self.read_only) as session:
+        begun = attempt(sessions, self.options, deadline, read_only=self.read_only, kept=self.app.kept)
+        async with begun as session:
             value = await self.app.handle(session, self.command)
             if self.read_only:
                 return Answer(Ending.ANSWERED, self.command.dump_result(value))
-            await session.flush()
+            if session.new or session.dirty or session.deleted:
+                await session.flush()
             answer = Answer(Ending.APPLIED, self.command.dump_result(value))
             if not await self._insert(session, answer):
                 raise EndedElsewhere
@@ -117,7 +117,7 @@ class Execution:
         """Look for the ending, on the primary, in a new transaction."""
         if self.read_only:
             return None
-        async with self._transaction() as session:
+        async with self.app.transaction() as session:
             found = await find_answer(session, self.app.tables, self.delivery)
             if found is not None and found.error is CONFLICT:
                 await write_conflict(session, self.app.tables, self.delivery)
@@ -178,7 +178,7 @@ class Execution:
         """Commit an ending other than `applied`, with its dead letter; adopt another one that was first."""
         if self.read_only:
             return answer
-        async with self._transaction() as session:
+        async with self.app.transaction() as session:
             inserted = await self._insert(session, answer)
             if inserted and failure is not None:
                 await write_letter(
@@ -190,10 +190,3 @@ class Execution:
 
     async def _insert(self, session: AsyncSession, answer: Answer) -> bool:
         return await insert_ending(session, self.app.tables, self.delivery, answer, self.options.result_limit)
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        """Open a transaction of its own, never on the session that failed."""
-        async with asyncio.timeout(self.options.commit_timeout), self.app.sessions.begin() as session:
-            await session.connection(execution_options=database.transaction_options(self.app.engine))
-            yield session

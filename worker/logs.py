@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 log: Any = structlog.get_logger("worker")
 
 
+def is_on(level: int) -> bool:
+    """Whether lines of this level are written: to make one that is not costs as much as if it were."""
+    return bool(getattr(log, "is_enabled_for", _always)(level))
+
+
+def _always(_level: int) -> bool:
+    return True
+
+
 def configure(options: WorkerOptions) -> None:
     """Send our lines and those of arq, SQLAlchemy and Alembic to stderr, in the form that is set."""
     as_json = options.log_format == "json" or (options.log_format == "auto" and not sys.stderr.isatty())

@@ -34,7 +34,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
     presence: Presence = ctx["presence"]
     job_id: str = ctx["job_id"]
     began = time.monotonic()
-    with presence.running():
+    with presence:
         try:
             delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
             early = await transport.early(received)

@@ -7,8 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -40,14 +39,12 @@ class Presence:
         self._started = time.time()
         self._task: asyncio.Task[None] | None = None
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count a command as running."""
+    def __enter__(self) -> None:
+        """Count a command as running while it is within."""
         self.active += 1
-        try:
-            yield
-        finally:
-            self.active -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.active -= 1
 
     def start(self) -> None:
         """Begin to tell."""

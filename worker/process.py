@@ -35,7 +35,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
     presence: Presence = ctx["presence"]
     job_id: str = ctx["job_id"]
     began = time.monotonic()
-    with presence.running():
+    with presence:
         try:
             delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
             outcome = await executor.execute(transport.app, delivery)
@@ -61,7 +61,7 @@ class Process(engine.Worker):
             ],
             "queue_name": queue.name,
             "redis_pool": redis_pool(app),
-            "job_deserializer": deserialize,
+            "job_deserializer": partial(deserialize, registry=app.registry),
             "job_serializer": serialize,
             "on_startup": partial(start, app),
             "on_shutdown": partial(stop, app),
@@ -101,11 +101,17 @@ def run(app: App, *, burst: bool = False) -> None:
 
     Raises NotReady where it cannot start.
     """
-    gc.collect()
-    gc.freeze()  # what is there by now stays, and need not be looked at again and again
+    spare_the_collector()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         asyncio.set_event_loop(runner.get_loop())
         Process(app, burst=burst).run()
+
+
+def spare_the_collector() -> None:
+    """Have cycles looked for less often, and never in what is there by now: it stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _loop_factory() -> Any:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json
+
+from producers.commands import Command, Registry, UnreadableCommand
 from producers.wire import Envelope
 
 _END_OF_TIME = 253_402_300_799_999
@@ -21,35 +25,58 @@ class Received:
     envelope: Envelope | None
     stamp: dict[str, Any] = field(default_factory=dict, repr=False)
     problem: str = field(default="", repr=False)
+    command: Command[Any] | None = field(default=None, repr=False)
 
 
-def deserialize(raw: bytes) -> dict[str, Any]:
-    """Read the bytes of a job, of whatever kind; the problem that there is with them is told as well."""
+def deserialize(raw: bytes, registry: Registry | None = None) -> dict[str, Any]:
+    """Read the bytes of a job, of whatever kind; the problem that there is with them is told as well.
+
+    With a `registry` its command is made as well, if it can be: all that come together, one after the
+    other, take a third of the time.
+    """
     try:
-        received = _read(raw)
+        received = _read(raw, registry)
     except Exception as error:  # noqa: BLE001  # bytes can be anything
         received = Received(raw, None, problem=str(error) if isinstance(error, ValueError) else "not a job")
     enqueued = received.stamp.get("accepted", round(time.time() * 1000))
     return {"t": None, "f": "execute", "a": (received,), "k": {}, "et": enqueued}
 
 
-def _read(raw: bytes) -> Received:
-    try:
-        job = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
-    match job:
+def _read(raw: bytes, registry: Registry | None) -> Received:
+    match _value(raw):
         case {"f": "execute", "a": [envelope, {"accepted": int(at)} as stamp]}:
-            others = stamp.get("due"), stamp.get("deadline")
-            if not (0 <= at <= _END_OF_TIME and all(isinstance(time, int | None) for time in others)):
+            if not (
+                0 <= at <= _END_OF_TIME and _is_time(stamp.get("due")) and _is_time(stamp.get("deadline"))
+            ):
                 raise ValueError("its times are none")
-            return Received(raw, Envelope.decode(envelope), stamp)
+            known = Envelope.decode(envelope)
+            return Received(raw, known, stamp, command=_command(known, registry))
         case {"f": "execute"}:
             raise ValueError("no envelope in it")
         case {"f": str(name)}:
             raise ValueError(f"{name[:100]!r} is not a function of this worker")
         case _:
             raise ValueError("JSON, but not a job")
+
+
+def _command(envelope: Envelope, registry: Registry | None) -> Command[Any] | None:
+    if registry is not None:
+        with suppress(UnreadableCommand):  # the executor finds it out again
+            return registry.revive(envelope.kind, envelope.version, envelope.payload)
+    return None
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or isinstance(value, int)
+
+
+def _value(raw: bytes) -> Any:
+    with suppress(ValueError):
+        return from_json(raw)
+    try:  # it reads what UTF-8 cannot hold, such as half of an emoji
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON") from None
 
 
 def serialize(value: dict[str, Any]) -> bytes:

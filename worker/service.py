@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from producers.connection import connect
 from producers.wire import Answer, Keys
 
 from . import executor
-from .logs import configure, log
+from .logs import configure, is_on, log
 from .presence import Presence
 from .received import deserialize, serialize
 from .transport import Answered, Transport
@@ -36,6 +37,8 @@ def longest(app: App) -> float:
 
 def ended(answered: Answered, began: float) -> None:
     """Log the end of a command that was begun at `began`, by the monotonic clock."""
+    if not is_on(logging.INFO):
+        return
     answer = answered.answer
     spent = round((time.monotonic() - began) * 1000)
     told = {"ending": answer.ending.value, "code": _code(answer), "ms": spent}
@@ -58,6 +61,7 @@ async def start(app: App, ctx: dict[str, Any]) -> None:
     """Say that this process is there."""
     if not structlog.is_configured():  # the `arq` command does not come by our command line
         configure(app.options)
+    app.keep_connections()
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()

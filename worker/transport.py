@@ -57,6 +57,7 @@ class Transport:
             expired=deadline is not None and await self._now() > deadline,
             accepted_at=datetime.fromtimestamp(accepted / 1000, UTC) if accepted else None,
             count=lambda reason: self.count(job_id, reason),
+            revived=received.command,
         )
 
     async def early(self, received: Received) -> float:
@@ -86,7 +87,7 @@ class Transport:
         keys: list[str] = []
         arguments = [str(round(queue.result_ttl * 1000)), str(round(queue.mark_ttl * 1000))]
         for answered in answers:
-            at = answered.delivery.command_id
+            at = str(answered.delivery.command_id)
             keys += [self.keys.mark(at), self.keys.result(at), self.keys.failures(answered.job_id)]
             arguments += [answered.answer.encode(), str(answered.delivery.generation)]
         return keys, arguments

@@ -14,14 +14,14 @@ from .processes import Workers, cpu, python, told, wait_until
 from .servers import Servers
 
 Sample = dict[str, float]
-_WARM, _PAUSE = 0.1, 0.01
+_WARM, _PAUSE = 0.1, 0.05
 
 
 @dataclass(frozen=True)
 class Amounts:
     """How many jobs, and seconds that one drain is watched for at most."""
 
-    inserts: int = 3000
+    inserts: int = 7000
     noops: float = 1
     """The share of its no-ops that each contender gets."""
     singles: int = 3000
@@ -32,25 +32,27 @@ class Amounts:
 
 
 def watch(workers: Workers, servers: Servers, done: Callable[[], int], count: int, longest: float) -> Sample:
-    """Time what follows the first tenth, until all is done or it has taken long enough."""
+    """Time what follows the first tenth, until the last look before the end, or the time is up."""
     wait_until("a tenth done", lambda: done() >= count * _WARM, workers, pause=_PAUSE)
     processes, serving = workers.processes(), servers.processes()
-    first, begun, used, served = done(), time.perf_counter(), cpu(processes), cpu(serving)
-    last, until, look = first, begun + longest, begun
-    while True:
-        last, now = done(), time.perf_counter()
-        if last >= count or now > until:
-            break
-        if now >= look:
+    looks = [(done(), time.perf_counter())]
+    used, served = cpu(processes), cpu(serving)
+    until, memory_at = looks[0][1] + longest, 0.0
+    while looks[-1][0] < count and looks[-1][1] < until:
+        time.sleep(_PAUSE)
+        looks.append((done(), time.perf_counter()))
+        if looks[-1][1] >= memory_at:
             workers.check()
             workers.memory()
-            look = now + 0.2
-        time.sleep(_PAUSE)
-    jobs, spent = max(1, last - first), now - begun
+            memory_at = looks[-1][1] + 0.2
+    used, served = cpu(processes) - used, cpu(serving) - served
+    (first, begun), (end, _) = looks[0], looks[-1]
+    last, ended = next((look for look in reversed(looks[1:]) if look[0] < count), looks[-1])
+    jobs = max(1, end - first)
     return {
-        "rate": (last - first) / spent,
-        "worker_cpu_ms": (cpu(processes) - used) * 1000 / jobs,
-        "servers_cpu_ms": (cpu(serving) - served) * 1000 / jobs,
+        "rate": (last - first) / (ended - begun),
+        "worker_cpu_ms": used * 1000 / jobs,
+        "servers_cpu_ms": served * 1000 / jobs,
         "mib": max(workers.largest, workers.memory()) / 2**20,
         "jobs": jobs,
     }
@@ -140,7 +142,7 @@ def limit(what: str, servers: Servers, amounts: Amounts) -> dict[str, Any]:
             "-m",
             "tests.bench.limits",
             what,
-            str(amounts.inserts * limits.TIMES[what]),
+            str(int(amounts.inserts * limits.TIMES[what])),
         ]
         return {"insert, one process": told(command, environment)}
     command = [python(apart=False), "-m", "tests.bench.limits", what, str(amounts.sends)]

@@ -122,7 +122,7 @@ async def stopped(worker: arq.Worker) -> None:
             worker._wake.set()  # of its long waits test_stop_at_awkward_moments tells
     if not task.done():
         if isinstance(worker, engine.Worker):
-            worker._running.clear()  # so that the test ends
+            worker.tasks.clear()  # so that the test ends
         task.cancel()
         await asyncio.wait({task}, timeout=10)
         pytest.fail("the worker does not end")

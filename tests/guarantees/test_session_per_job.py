@@ -140,11 +140,14 @@ async def side_by_side(
     return await asyncio.gather(*map(one, envelopes))
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["by the pool", "kept"])
 @pytest.mark.databases
 async def test_a_thousand_cancelled_commands_leave_the_pool_whole_and_are_applied_once(
-    make_app: MakeApp, counters: Counters, endings: Rows, settled: Settled, database_kind: str
+    make_app: MakeApp, counters: Counters, endings: Rows, settled: Settled, database_kind: str, *, kept: bool
 ) -> None:
     app = make_app({Bump: stop_somewhere}, concurrency=POOL, job_timeout=30, commit_timeout=10)
+    if kept:
+        app.keep_connections()
     names = [f"{point} {number}" for number in range(250) for point in POINTS]
     envelopes = [envelope_of(Bump(name=name)) for name in names]
 
@@ -152,8 +155,9 @@ async def test_a_thousand_cancelled_commands_leave_the_pool_whole_and_are_applie
     def cancel_what_commits(connection: Any) -> None:
         connection.info.pop("cancel", lambda: None)()
 
-    # Three deliveries for each connection, so that some are cancelled while they wait for one.
-    answers = await side_by_side(3 * POOL, deliver_and_cancel, app, envelopes)
+    # Three deliveries for each connection, so that some are cancelled while they wait for one. A worker that
+    # keeps its connections has no more slots than those.
+    answers = await side_by_side(POOL if kept else 3 * POOL, deliver_and_cancel, app, envelopes)
 
     applied = {row.command_id for row in await endings()}
     assert await counters() == {e.payload["name"]: 1 for e in envelopes if e.id in applied}

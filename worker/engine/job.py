@@ -30,11 +30,11 @@ class Claim:
     renewed: float
     """When the lease was last renewed, at the earliest: by the monotonic clock."""
     lost: bool = False
+    job_id: str = field(init=False)
+    """The id as text; bytes that are none are escaped."""
 
-    @property
-    def job_id(self) -> str:
-        """The id as text; bytes that are none are escaped."""
-        return self.raw_id.decode(errors="surrogateescape")
+    def __post_init__(self) -> None:
+        self.job_id = self.raw_id.decode(errors="surrogateescape")
 
     @property
     def is_text(self) -> bool:

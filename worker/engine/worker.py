@@ -30,7 +30,7 @@ from .run import Run
 
 _LEASE, _RENEWED_EVERY, _LOOP_PATIENCE = 10.0, 3.0, 30.0
 _TURN, _BEAT, _LAST_WORDS = 0.5, 5.0, 5.0
-_GATHER, _LONGEST_WAIT = 0.002, 1.0
+_GATHER, _LONGEST_WAIT = 0.005, 1.0
 _AWAY_FIRST, _AWAY_LONGEST = 0.05, 2.0
 
 AWAY = (RedisError, OSError, TimeoutError)  # what a Redis that cannot be reached is told by
@@ -80,7 +80,7 @@ class Worker(arq.Worker):
         self.handing_back = False
         self._stopping: Signals | None = None
         self._ended: list[Settlement] = []
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self.job_tasks = self.tasks  # here they are the same
         self._wake = asyncio.Event()
         self._hungry = asyncio.Event()
         self._look_at = 0.0
@@ -107,12 +107,13 @@ class Worker(arq.Worker):
 
     async def _connect(self) -> None:
         if self._pool is None:
-            self._pool = await create_pool(self.redis_settings, default_queue_name=self.queue_name)
-            self._pool.job_serializer, self._pool.job_deserializer = (
-                self.job_serializer,
-                self.job_deserializer,
+            self._pool = await create_pool(
+                self.redis_settings,
+                job_serializer=self.job_serializer,
+                job_deserializer=self.job_deserializer,
+                default_queue_name=self.queue_name,
+                expires_extra_ms=self.expires_extra_ms,
             )
-            self._pool.expires_extra_ms = self.expires_extra_ms
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         await log_redis_info(self.pool, logger.info)
         self.ctx["redis"] = self.pool
@@ -126,11 +127,11 @@ class Worker(arq.Worker):
 
     def _is_over(self) -> bool:
         if self._stopping is not None:
-            return not self._running
-        if not self.burst or self._running or self._ended:
+            return not self.tasks
+        if not self.burst or self.tasks or self._ended:
             return False
-        enough = 0 <= self.max_burst_jobs <= self._jobs_started()
-        return enough or (self._queued == 0 and self._look_at > 0)
+        is_enough = 0 <= self.max_burst_jobs <= self._jobs_started()
+        return is_enough or (self._queued == 0 and self._look_at > 0)
 
     async def _end(self, beside: list[asyncio.Task[None]]) -> None:
         """Hand back what runs, settle it, and let go; cancelled meanwhile, it goes on."""
@@ -158,8 +159,8 @@ class Worker(arq.Worker):
         self._turning = self.loop.call_later(_TURN, self._turn)
 
     async def _settle_the_rest(self) -> None:
-        while self._running:
-            await asyncio.wait({*self._running.values()})
+        while self.tasks:
+            await asyncio.wait({*self.tasks.values()})
         with contextlib.suppress(TimeoutError):
             until = self.loop.time() + _LAST_WORDS
             async with asyncio.timeout_at(until):
@@ -209,7 +210,7 @@ class Worker(arq.Worker):
         """Say how many jobs may be started."""
         if self._stopping is not None or not self.allow_pick_jobs:
             return 0
-        free = self.max_jobs - len(self._running)
+        free = self.max_jobs - len(self.tasks)
         if self.burst and self.max_burst_jobs >= 0:
             free = min(free, self.max_burst_jobs - self._jobs_started())
         return max(0, free)
@@ -228,25 +229,22 @@ class Worker(arq.Worker):
             self._hungry.set()
 
     def _start(self, claim: Claim) -> None:
-        job_id = claim.job_id
         if self._stopping is not None:  # a signal came while it was being claimed
             self._ended.append(Settlement(claim, "back"))
-        elif job_id in self._running:  # the lease was lost; the run that had it is still on its way out
+        elif claim.job_id in self.tasks:  # the lease was lost; the run that had it is still on its way out
             self._ended.append(Settlement(claim, "wait", delay=1000))
         else:
             self._keeper.hold(claim)
-            task = self.loop.create_task(Run(self, claim).settlement())
-            self._running[job_id] = self.tasks[job_id] = self.job_tasks[job_id] = task
-            self.job_counter = len(self._running)
+            task = self.tasks[claim.job_id] = self.loop.create_task(Run(self, claim).settlement())
+            self.job_counter = len(self.tasks)
             task.add_done_callback(partial(self._is_done, claim))
 
     def _is_done(self, claim: Claim, task: asyncio.Task[Settlement]) -> None:
         """Take note of how a run ended; cancelled before its first step, it is as good as not begun."""
         self._keeper.let_go(claim)
-        for tasks in (self._running, self.tasks, self.job_tasks):
-            tasks.pop(claim.job_id, None)
+        self.tasks.pop(claim.job_id, None)
         self.aborting_tasks.discard(claim.job_id)
-        self.job_counter = len(self._running)
+        self.job_counter = len(self.tasks)
         if task.cancelled():
             self._ended.append(Settlement(claim, "back"))
         elif (error := task.exception()) is not None:
@@ -261,19 +259,14 @@ class Worker(arq.Worker):
         self._wake.clear()
         if self._is_over():
             return
-        if self._ended or self._wants():
-            await self._gather()
-            return
-        await self._woken(self._look_at if self._free() else self.loop.time() + _LONGEST_WAIT)
+        if not (self._ended or self._wants()):
+            await self._woken(self._look_at if self._free() else self.loop.time() + _LONGEST_WAIT)
         await self._gather()
 
     async def _gather(self) -> None:
         """While others run, let a few end: a round trip is shared by all that ends until it begins."""
-        enough = max(1, self.max_jobs // 4)
-        if not self._running or len(self._ended) >= enough:
-            return
-        until = self.loop.time() + _GATHER
-        while self._running and 0 < len(self._ended) < enough and self.loop.time() < until:
+        enough, until = self.max_jobs // 4, self.loop.time() + _GATHER
+        while self.tasks and 0 < len(self._ended) < enough and self.loop.time() < until:
             self._wake.clear()
             await self._woken(until)
 
@@ -374,7 +367,7 @@ class Worker(arq.Worker):
 
     def _lost(self, claim: Claim) -> None:
         logger.warning("job %s: its lease is lost; it will be run again", claim.job_id)
-        if (task := self._running.get(claim.job_id)) is not None:
+        if (task := self.tasks.get(claim.job_id)) is not None:
             task.cancel()
 
     # The end
@@ -405,7 +398,7 @@ class Worker(arq.Worker):
 
     def _hand_back(self) -> None:
         self.handing_back = True
-        for task in [*self._running.values()]:
+        for task in [*self.tasks.values()]:
             task.cancel()
 
     async def close(self) -> None:

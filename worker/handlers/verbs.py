@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, CursorResult, delete, insert, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from producers.commands import Payload, View
 from producers.commands.address import Updating, Upserting
@@ -73,8 +74,11 @@ class Verbs(Reads[V]):
 
     async def create(self, session: AsyncSession, payload: Payload) -> V:
         """Insert one row."""
-        result = await session.execute(self._insert, self.values(payload))
-        return self.shape.of_row(result.one())
+        return self.shape.of_row(await session.run_sync(self._inserted, self.values(payload)))
+
+    def _inserted(self, session: Session, values: dict[str, Any]) -> Any:
+        """Run the statement on the session's connection: the session itself has nothing to add to columns."""
+        return session.connection().execute(self._insert, values).one()
 
     async def create_many(self, session: AsyncSession, payloads: Sequence[Payload]) -> list[V]:
         """Insert rows by one statement for each set of columns, which as a rule is one."""

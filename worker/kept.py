@@ -1,0 +1,72 @@
+"""Connections that a worker keeps between attempts: to go by the pool costs as much as a statement."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from . import database
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+_AWHILE = 0.5
+"""Seconds after which a connection has been to the pool, which pings it, or recycles it, as it is set to."""
+
+
+class Kept:
+    """Connections in front of the pool of `sessions`, with the options of a transaction that writes.
+
+    Whoever takes one out of the pool itself makes room before: all of them may be here.
+    """
+
+    def __init__(self, sessions: database.Sessions) -> None:
+        engine = database.engine_of(sessions)
+        self._sessions = sessions
+        self._engine = engine.execution_options(**database.transaction_options(engine))
+        self._free: list[AsyncConnection] = []
+        self._emptying: asyncio.Task[None] | None = None
+
+    async def take(self) -> AsyncConnection:
+        """Take a connection that is free, or one out of the pool."""
+        return self._free.pop() if self._free else await self._engine.connect()
+
+    async def begin(self, connection: AsyncConnection) -> AsyncSession:
+        """Make a session and begin its transaction on a connection."""
+        session = self._sessions(bind=connection)
+        engine = self._engine.sync_engine
+        if engine.dialect.driver == "asyncpg" and not engine._has_events:  # noqa: SLF001  # not public
+            # Nothing is said to the database yet, so it needs no greenlet.
+            session.sync_session.connection()
+        else:
+            await session.connection()
+        return session
+
+    def keep(self, connection: AsyncConnection) -> None:
+        """Have a connection back that has no transaction open."""
+        if connection.closed:  # by a handler
+            return
+        self._free.append(connection)
+        if self._emptying is None or self._emptying.done():
+            self._emptying = asyncio.create_task(self._empty_later())
+
+    async def make_room(self) -> None:
+        """Return one to the pool, for whoever takes it from there."""
+        if self._free:
+            await self._free.pop().close()
+
+    async def empty(self) -> None:
+        """Return to the pool all that are free now."""
+        free, self._free = self._free, []
+        for connection in free:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Return all to the pool; no attempt is under way any more."""
+        if self._emptying is not None:
+            self._emptying.cancel()
+        await self.empty()
+
+    async def _empty_later(self) -> None:
+        await asyncio.sleep(_AWHILE)
+        await self.empty()
