@@ -17,8 +17,8 @@ from .failure import AttemptTimeout, Cause, CommitUnknown
 from .sqlstates import sqlstate_of
 
 if TYPE_CHECKING:
+    from sqlalchemy import orm
     from sqlalchemy.ext.asyncio import AsyncConnection
-    from sqlalchemy.orm import Session
 
     from .kept import Kept
     from .settings import WorkerOptions
@@ -123,7 +123,7 @@ async def _commit_and_close(session: AsyncSession) -> None:
         await kind.close(session)
 
 
-def _end(session: Session) -> None:
+def _end(session: orm.Session) -> None:
     session.commit()
     session.close()
 

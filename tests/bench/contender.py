@@ -31,6 +31,7 @@ class About:
     tables: list[str]
     environment: dict[str, str]
     workers: dict[str, list[str]]
+    slots_variable: str
     apart: bool = field(default=False)
 
 
@@ -45,6 +46,8 @@ class Contender(ABC):
     answers: ClassVar[bool] = True
     slots: ClassVar[int] = SLOTS
     """How many jobs one worker runs side by side."""
+    slots_variable: ClassVar[str] = ""
+    """The variable that says so, if there is one: then it is measured with few as well."""
     noops: ClassVar[int] = 8000
     """How many no-ops it gets: enough for some seconds."""
     tables: ClassVar[tuple[str, ...]] = ()
@@ -112,6 +115,7 @@ class Contender(ABC):
             list(self.tables),
             self.environment,
             {job: self.worker(job) for job in ("insert", "noop")},
+            self.slots_variable,
         )
 
 

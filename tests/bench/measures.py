@@ -12,9 +12,10 @@ from .contender import About
 from .job import Job, counted
 from .processes import Workers, cpu, python, told, wait_until
 from .servers import Servers
+from .summary import FEW, FEW_TWICE
 
 Sample = dict[str, float]
-_WARM, _PAUSE = 0.1, 0.05
+_WARM, _PAUSE, _FEW = 0.1, 0.05, 2
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Round:
         figures["insert, two processes"] = self._inserts(2)
         self._clear()
         noops = int(self.about.noops * amounts.noops)
+        if self.about.slots_variable:
+            figures |= self._few()
         self._drive("fill", "noop", noops)
         self.servers.analyze(self.about.tables)
         figures["no-op, one process"] = self._noops(noops)
@@ -91,11 +94,21 @@ class Round:
         self._clear()
         return figures
 
-    def _inserts(self, number: int) -> Sample:
+    def _few(self) -> dict[str, Sample]:
+        """Let one and two processes insert that have so few slots that both cores stay free in part."""
+        figures = {}
+        for title, number in ((FEW, 1), (FEW_TWICE, 2)):
+            self._drive("fill", "insert", self.amounts.inserts)
+            figures[title] = self._inserts(number, _FEW)
+            self._clear()
+        return figures
+
+    def _inserts(self, number: int, slots: int = 0) -> Sample:
         """Start workers, wait until all slots of all hold a job, then let them insert."""
-        with self._workers("insert", number) as workers:
+        environment = {self.about.slots_variable: str(slots)} if slots else {}
+        with self._workers("insert", number, **environment) as workers:
             with self.servers.hold():
-                wanted = self.about.slots * number
+                wanted = (slots or self.about.slots) * number
                 wait_until("slots full", lambda: self.servers.waiting() >= wanted, workers)
             return watch(
                 workers, self.servers, self.servers.users, self.amounts.inserts, self.amounts.watched
@@ -121,7 +134,7 @@ class Round:
 
     def _workers(self, job: Job, number: int, **environment: str) -> Workers:
         command = [self._python, *self.about.workers[job]]
-        return Workers(command, self.servers, number, **self.about.environment, **environment)
+        return Workers(command, self.servers, number, **{**self.about.environment, **environment})
 
     def _drive(self, what: str, job: Job, count: int) -> dict[str, Any]:
         answers = {"BENCH_ANSWERS": "1"} if what == "latency" else {}

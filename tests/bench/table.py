@@ -28,7 +28,7 @@ def lines(summary: Summary, titles: dict[str, str], required: list[Requirement])
     head_of = f"{'median':>9} {'min - max':>17}  {'required':>9} {'aim':>6}"
     yield f"{'ours, against what is asked for':{_WIDTH + 12}}{head_of}"
     for line in required:
-        mark = "met" if line.met else "MISSED"
+        mark = {True: "met", False: "MISSED", None: ""}[line.met]
         found = f"{line.found.median:9.2f} {_between(line.found, 2):>17}" if line.found else ""
         title = f"  {line.text}" + (f" ({titles.get(line.remark, line.remark)})" if line.remark else "")
         yield f"{title:{_WIDTH + 12}}{found}  {line.required:>9} {line.aim:>6}  {mark}"

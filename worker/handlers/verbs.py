@@ -6,9 +6,8 @@ Each is one statement (on MariaDB one or two), and goes by columns, past the ses
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, insert, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, delete, insert, orm, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from producers.commands import Payload, View
 from producers.commands.address import Updating, Upserting
@@ -76,7 +75,7 @@ class Verbs(Reads[V]):
         """Insert one row."""
         return self.shape.of_row(await session.run_sync(self._inserted, self.values(payload)))
 
-    def _inserted(self, session: Session, values: dict[str, Any]) -> Any:
+    def _inserted(self, session: orm.Session, values: dict[str, Any]) -> Any:
         """Run the statement on the session's connection: the session itself has nothing to add to columns."""
         return session.connection().execute(self._insert, values).one()
 

@@ -25,9 +25,10 @@ class Ours(Contender):
     setup = "python -m worker run: exactly once, a row of the ending in each transaction; no-ops: the engine"
     packages = ("crud-worker", "arq", "redis")
     bulk = True
+    slots_variable = "WORKER_CONCURRENCY"
     noops = 40_000
     tables = ("processed_commands", "dead_letters")
-    environment: ClassVar[dict[str, str]] = {"WORKER_LOG_LEVEL": "warning", "WORKER_CONCURRENCY": str(SLOTS)}
+    environment: ClassVar[dict[str, str]] = {"WORKER_LOG_LEVEL": "warning", slots_variable: str(SLOTS)}
     producer: Producer
     redis: ArqRedis
 
