@@ -34,7 +34,7 @@ Count = Callable[[str], Awaitable[Failures]]
 """Counts a failure for good and tells the sum; a run that is never told about costs nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
     """One delivery of one command.
 

@@ -17,7 +17,7 @@ _END_OF_TIME = 253_402_300_799_999
 """The last millisecond that a datetime holds: past it arq itself would fail, and the worker with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
     """What came out of Redis. It is an argument of an arq job, and arq logs those: hence the short repr."""
 

@@ -25,7 +25,7 @@ DEPOSIT, _COUNT, _RESCHEDULE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered:
     """A job whose command has ended: the ending is committed, and its producer is to be told."""
 
