@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from .job import SLOTS, Job
 
 Payload = dict[str, Any]
+FEW, FEW_TWICE = "insert, one slot, one process", "insert, one slot, two processes"
 _SENDERS = 20
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import limits
-from .contender import About
+from .contender import FEW, FEW_TWICE, About
 from .job import Job, counted
 from .processes import Workers, cpu, python, told, wait_until
 from .servers import Servers
-from .summary import FEW, FEW_TWICE
 
 Sample = dict[str, float]
-_WARM, _PAUSE, _FEW = 0.1, 0.05, 2
+_WARM, _PAUSE, _FEW = 0.1, 0.05, 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Round:
         return figures
 
     def _few(self) -> dict[str, Sample]:
-        """Let one and two processes insert that have so few slots that both cores stay free in part."""
+        """Let one and two processes insert that have so few slots that cores stay free."""
         figures = {}
         for title, number in ((FEW, 1), (FEW_TWICE, 2)):
             self._drive("fill", "insert", self.amounts.inserts)

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from .backlog import name as behind
+from .contender import FEW, FEW_TWICE
 
-FEW, FEW_TWICE = "insert, 2 slots, one process", "insert, 2 slots, two processes"
 RATES = (
     "insert, one process",
     "insert, two processes",
