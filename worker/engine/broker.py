@@ -23,6 +23,7 @@ from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, 
 from redis.retry import Retry
 
 from .job import Claim, Settlement, logger
+from .limit import Limit
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -173,18 +174,22 @@ class Broker:
             self._loaded.add(script.sha)
 
     async def _run(self, said: Sequence[Saying]) -> list[Any]:
-        """Say it on a connection of its own, past redis-py's pipeline, which costs more than all the rest."""
+        """Say it on a connection of its own, under one limit: redis-py's pipeline takes twice as long."""
         words = [("EVALSHA", script.sha, len(keys), *keys, *arguments) for script, keys, arguments in said]
         pool = self._redis.connection_pool
         connection, self._connection = self._connection or await pool.get_connection(), None
+        limit = connection.socket_timeout
         try:
-            await connection.send_packed_command(b"".join(map(pack_command, words)), check_health=False)
-            replies = [await _reply(connection) for _ in said]
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            await pool.release(connection)
-            raise
-        self._connection = connection
+            with Limit(limit):
+                connection.socket_timeout = None
+                await connection.send_packed_command(b"".join(map(pack_command, words)), check_health=False)
+                replies = [await _reply(connection) for _ in said]
+            self._connection = connection
+        finally:
+            connection.socket_timeout = limit
+            if self._connection is None:
+                await connection.disconnect(nowait=True)
+                await pool.release(connection)
         return replies
 
     def _look(self, reply: Any, token: str, before: float) -> Look:

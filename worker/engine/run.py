@@ -44,10 +44,9 @@ class Run:
         """Run the job; whatever happens, return what Redis is to be told."""
         worker, claim = self.worker, self.claim
         try:
-            if self.problem is not None or claim.silent >= worker.poison_after:
-                asked = await self._ask()
-                if asked is not None:
-                    return asked
+            is_odd = self.problem is not None or claim.silent >= worker.poison_after
+            if is_odd and (asked := await self._ask()) is not None:
+                return asked
             self._may_run()
             settlement = self._finished(await self._call(), success=True)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # it is the job's result
@@ -67,8 +66,7 @@ class Run:
             logger.error("job %r: its id is not text; it is left in the queue", claim.raw_id)
             return Settlement(claim, "later", delay=_NO_TEXT)
         logger.warning("job %s: %s", self.job_id, problem)
-        asked = None if worker.on_unreadable is None else await worker.on_unreadable(claim, problem)
-        if asked is None:
+        if worker.on_unreadable is None or (asked := await worker.on_unreadable(claim, problem)) is None:
             raise problem
         return asked
 

@@ -30,8 +30,7 @@ from .run import Run
 
 _LEASE, _RENEWED_EVERY, _LOOP_PATIENCE = 10.0, 3.0, 30.0
 _TURN, _BEAT, _LAST_WORDS = 0.5, 5.0, 5.0
-_GATHER, _LONGEST_WAIT = 0.005, 1.0
-_AWAY_FIRST, _AWAY_LONGEST = 0.05, 2.0
+_GATHER, _LONGEST_WAIT, _AWAY_FIRST, _AWAY_LONGEST = 0.005, 1.0, 0.05, 2.0
 
 AWAY = (RedisError, OSError, TimeoutError)  # what a Redis that cannot be reached is told by
 
@@ -130,8 +129,7 @@ class Worker(arq.Worker):
             return not self.tasks
         if not self.burst or self.tasks or self._ended:
             return False
-        is_enough = 0 <= self.max_burst_jobs <= self._jobs_started()
-        return is_enough or (self._queued == 0 and self._look_at > 0)
+        return 0 <= self.max_burst_jobs <= self._jobs_started() or (self._queued == 0 and self._look_at > 0)
 
     async def _end(self, beside: list[asyncio.Task[None]]) -> None:
         """Hand back what runs, settle it, and let go; cancelled meanwhile, it goes on."""
