@@ -250,14 +250,14 @@ class Worker(arq.Worker):
             self._ended.append(Settlement(claim, "later", delay=1000))
         else:
             self._ended.append(task.result())
-        self._wake.set()
+        if (
+            len(self._ended) in {1, self.max_jobs // 4} or not self.tasks
+        ):  # not for each one: it has its price
+            self._wake.set()
 
     async def _until_there_is_something_to_do(self) -> None:
         """Wait for the end of a job, a hint, or the time to look; then for a moment, that others join it."""
-        self._wake.clear()
-        if self._is_over():
-            return
-        if not (self._ended or self._wants()):
+        if not (self._is_over() or self._ended or self._wants()):
             await self._woken(self._look_at if self._free() else self.loop.time() + _LONGEST_WAIT)
         await self._gather()
 
@@ -265,10 +265,10 @@ class Worker(arq.Worker):
         """While others run, let a few end: a round trip is shared by all that ends until it begins."""
         enough, until = self.max_jobs // 4, self.loop.time() + _GATHER
         while self.tasks and 0 < len(self._ended) < enough and self.loop.time() < until:
-            self._wake.clear()
             await self._woken(until)
 
     async def _woken(self, at: float) -> None:
+        self._wake.clear()
         timer = self.loop.call_at(at, self._wake.set)
         try:
             await self._wake.wait()
