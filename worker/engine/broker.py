@@ -180,7 +180,7 @@ class Broker:
         connection, self._connection = self._connection or await pool.get_connection(), None
         limit = connection.socket_timeout
         try:
-            with Limit(limit):
+            with Limit(limit or _TIMEOUT):
                 connection.socket_timeout = None
                 await connection.send_packed_command(b"".join(map(pack_command, words)), check_health=False)
                 replies = [await _reply(connection) for _ in said]
