@@ -190,7 +190,7 @@ async def _waited(task: asyncio.Future[Any], limit: float) -> bool:
 
 
 async def _done_or(task: asyncio.Future[Any], give_up: float) -> None:
-    """Wait for a task, or the time; asyncio.wait() takes as long as a quarter of the work on a command."""
+    """Wait for a task, or the time; asyncio.wait() costs a twentieth of all that is done for a command."""
     loop = asyncio.get_running_loop()
     over = loop.create_future()
 

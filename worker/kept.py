@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 _AWHILE = 0.5
-"""Seconds after which a connection has been to the pool, which pings it, or recycles it, as it is set to."""
+"""Seconds after which those that are free go to the pool, which pings or recycles them, as it is set to."""
 
 
 class Kept:
@@ -53,13 +53,12 @@ class Kept:
     async def make_room(self) -> None:
         """Return one to the pool, for whoever takes it from there."""
         if self._free:
-            await self._free.pop().close()
+            await self._free.pop(0).close()
 
     async def empty(self) -> None:
         """Return to the pool all that are free now."""
-        free, self._free = self._free, []
-        for connection in free:
-            await connection.close()
+        for _ in range(len(self._free)):
+            await self.make_room()  # one by one: those not reached yet stay here, should this be cancelled
 
     async def close(self) -> None:
         """Return all to the pool; no attempt is under way any more."""

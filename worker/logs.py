@@ -16,7 +16,7 @@ log: Any = structlog.get_logger("worker")
 
 
 def is_on(level: int) -> bool:
-    """Whether lines of this level are written: to make one that is not costs as much as if it were."""
+    """Whether lines of this level are written: to make one takes its time, written or not."""
     return bool(getattr(log, "is_enabled_for", _always)(level))
 
 

@@ -75,6 +75,29 @@ async def test_they_go_back_to_the_pool_after_a_while_and_at_the_end(make_app: M
     assert (pool.checkedout(), app.kept) == (0, None)
 
 
+@pytest.mark.databases("postgresql", "mariadb")
+@pytest.mark.usefixtures("counters")
+async def test_none_is_left_out_where_the_going_back_is_cancelled(make_app: MakeApp) -> None:
+    together = asyncio.Barrier(3)
+
+    async def meet(session: AsyncSession, command: Bump) -> int:
+        await together.wait()
+        return await bump(session, command)
+
+    app = make_app({Bump: meet}, concurrency=3)
+    app.keep_connections()
+    kept, pool = app.kept, pool_of(app)
+    assert kept is not None
+    envelopes = [envelope_of(Bump(name=f"{n}")) for n in range(3)]
+    await asyncio.gather(*(answer_of(app, envelope, first=True) for envelope in envelopes))
+    going_back = asyncio.create_task(kept.empty())
+    await asyncio.sleep(0)
+    going_back.cancel()
+    await asyncio.wait({going_back})
+    await kept.close()
+    assert pool.checkedout() == 0
+
+
 @pytest.mark.databases
 async def test_the_only_connection_serves_what_fails_what_looks_and_what_reads(
     make_app: MakeApp, counters: Counters, endings: Rows

@@ -174,7 +174,7 @@ class Broker:
             self._loaded.add(script.sha)
 
     async def _run(self, said: Sequence[Saying]) -> list[Any]:
-        """Say it on a connection of its own, under one limit: redis-py's pipeline takes twice as long."""
+        """Say it on a connection of its own, under one limit: redis-py's pipeline costs more."""
         words = [("EVALSHA", script.sha, len(keys), *keys, *arguments) for script, keys, arguments in said]
         pool = self._redis.connection_pool
         connection, self._connection = self._connection or await pool.get_connection(), None
