@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from producers.commands import Command, UnreadableCommand
 from producers.wire import Answer, Ending
 
-from . import database, retry
+from . import database, driver, retry
 from .dead_letters import resolve_letter, write_conflict, write_letter
 from .delivery import Delivery, Later
 from .endings import CONFLICT, find_answer, insert_ending
@@ -104,7 +104,7 @@ class Execution:
             value = await self.app.handle(session, self.command)
             if self.read_only:
                 return Answer(Ending.ANSWERED, self.command.dump_result(value))
-            if session.new or session.dirty or session.deleted:
+            if driver.has_changes(session):
                 await session.flush()
             answer = Answer(Ending.APPLIED, self.command.dump_result(value))
             if not await self._insert(session, answer):

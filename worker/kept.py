@@ -21,15 +21,23 @@ class Kept:
     """
 
     def __init__(self, sessions: database.Sessions) -> None:
-        engine = database.engine_of(sessions)
         self._sessions = sessions
-        self._engine = engine.execution_options(**database.transaction_options(engine))
+        self._engine = database.engine_of(sessions)
+        self._options = database.transaction_options(self._engine)
         self._free: list[AsyncConnection] = []
         self._emptying: asyncio.Task[None] | None = None
 
     async def take(self) -> AsyncConnection:
         """Take a connection that is free, or one out of the pool."""
-        return self._free.pop() if self._free else await self._engine.connect()
+        if self._free:
+            return self._free.pop()
+        connection = await self._engine.connect()
+        try:
+            # Options of the engine's, for all of them at once, would have it listen to each statement.
+            return await connection.execution_options(**self._options)
+        except BaseException:
+            await connection.close()
+            raise
 
     async def begin(self, connection: AsyncConnection) -> AsyncSession:
         """Make a session and begin its transaction on a connection."""

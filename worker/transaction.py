@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.connection import cancellations
 
-from . import database, retry
+from . import database, driver, retry
 from .engine.limit import Limit
 from .failure import AttemptTimeout, Cause, CommitUnknown
 from .sqlstates import sqlstate_of
@@ -116,11 +116,13 @@ async def _commit(session: AsyncSession, connection: AsyncConnection, limit: flo
 
 async def _commit_and_close(session: AsyncSession) -> None:
     kind = type(session)
-    if kind.commit is AsyncSession.commit and kind.close is AsyncSession.close:
-        await session.run_sync(_end)  # both in one greenlet
-    else:
+    if kind.commit is not AsyncSession.commit or kind.close is not AsyncSession.close:
         await kind.commit(session)
         await kind.close(session)
+    elif await driver.commit(session):
+        _end(session.sync_session)
+    else:
+        await session.run_sync(_end)  # both in one greenlet
 
 
 def _end(session: orm.Session) -> None:

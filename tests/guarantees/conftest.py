@@ -72,7 +72,19 @@ async def producer(queue: QueueSettings) -> AsyncIterator[Producer]:
 
 
 @pytest.fixture
-async def make_app(database_url: str, queue: QueueSettings) -> AsyncIterator[MakeApp]:
+def keeps_connections() -> bool:
+    """Whether Apps keep connections from command to command, as those of a worker do."""
+    return False
+
+
+kept_or_not = pytest.mark.parametrize("keeps_connections", [True, False], ids=["kept", "by the pool"])
+"""Tests the Apps that `make_app` makes both ways."""
+
+
+@pytest.fixture
+async def make_app(
+    database_url: str, queue: QueueSettings, *, keeps_connections: bool
+) -> AsyncIterator[MakeApp]:
     """Makes Apps on the test's database and queue; each has an engine of its own, closed at the end."""
     made: list[App] = []
 
@@ -81,6 +93,8 @@ async def make_app(database_url: str, queue: QueueSettings) -> AsyncIterator[Mak
         example = handlers is None
         handlers = HANDLERS if handlers is None else handlers
         made.append(App(handlers, settings=settings, queue=queue, migrations=[EXAMPLE] if example else []))
+        if keeps_connections:
+            made[-1].keep_connections()
         return made[-1]
 
     yield make

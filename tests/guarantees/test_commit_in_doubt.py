@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from producers.wire import Answer, Ending
-from tests.guarantees.conftest import Counters, MakeApp, Rows
+from tests.guarantees.conftest import Counters, MakeApp, Rows, kept_or_not
 from tests.guarantees.counters import COUNTERS, Bump, bump
 from tests.guarantees.courier import Courier
 from tests.guarantees.deliveries import envelope_of
@@ -29,6 +29,7 @@ Kept = Callable[[Courier], Awaitable[None]]
 
 BEFORE, AFTER = Way.REQUEST, Way.REPLY
 WHERE = pytest.mark.parametrize("where", [BEFORE, AFTER], ids=["before COMMIT", "after COMMIT"])
+pytestmark = kept_or_not
 APPLIED = Answer(Ending.APPLIED, 1)
 IMPATIENT = 0.3
 """A limit for COMMIT, in seconds, that a test can wait for."""

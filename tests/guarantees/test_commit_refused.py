@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from producers.wire import Answer, Ending
-from tests.guarantees.conftest import Counters, MakeApp, Rows
+from tests.guarantees.conftest import Counters, MakeApp, Rows, kept_or_not
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.courier import Courier
 from tests.guarantees.deliveries import envelope_of
@@ -19,6 +19,7 @@ from tests.guarantees.triggers import refuse
 from worker.delivery import Later
 from worker.failure import Cause
 
+pytestmark = kept_or_not
 APPLIED = Answer(Ending.APPLIED, 1)
 
 

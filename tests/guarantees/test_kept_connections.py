@@ -8,8 +8,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import QueuePool, event, text
+from sqlalchemy import QueuePool, event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from uuid_utils.compat import uuid7
 
 from producers.commands import CreateUser, GetUser
 from producers.errors import CommandRejected
@@ -22,6 +23,8 @@ from worker.app import App
 from worker.database import create_engine, create_sessions
 from worker.delivery import Later
 from worker.handlers import HANDLERS
+from worker.models import User
+from worker.transaction import attempt
 from worker.upserts import dialect_of
 
 WHO = {
@@ -29,6 +32,7 @@ WHO = {
     "mariadb": "SELECT connection_id()",
     "sqlite": "SELECT 1",
 }
+ALSO = text("INSERT INTO counters VALUES ('also', 1) ON CONFLICT (name) DO UPDATE SET n = counters.n + 1")
 
 
 def pool_of(app: App) -> QueuePool:
@@ -198,6 +202,70 @@ async def test_what_a_begin_listener_says_goes_before_the_command(make_app: Make
     )
     for name in "ab":
         assert (await answer_of(app, envelope_of(Bump(name=name)), first=True)).result == 7
+
+
+@pytest.mark.parametrize("whose", ["the session's", "the engine's"])
+async def test_what_a_commit_listener_says_is_committed_as_well(
+    make_app: MakeApp, counters: Counters, whose: str
+) -> None:
+    heard: list[object] = []
+
+    def also(by: Any) -> None:
+        heard.append(by)
+        by.execute(ALSO)
+
+    async def listened_to(session: AsyncSession, command: Bump) -> int:
+        if whose == "the session's":
+            event.listen(session.sync_session, "before_commit", also)
+        return await bump(session, command)
+
+    app = make_app({Bump: listened_to}, concurrency=1)
+    if whose == "the engine's":
+        event.listen(app.engine.sync_engine, "commit", also)
+    app.keep_connections()
+    for name in "ab":
+        assert (await answer_of(app, envelope_of(Bump(name=name)), first=True)).ending is Ending.APPLIED
+    assert await counters() == {"a": 1, "b": 1, "also": 2}
+    assert len(heard) == 2  # once for each, and not once more for a look
+
+
+@pytest.mark.usefixtures("counters")
+@pytest.mark.parametrize("left", ["an object", "a savepoint"])
+async def test_what_a_handler_leaves_to_sqlalchemy_is_seen_to(make_app: MakeApp, left: str) -> None:
+    app = make_app(concurrency=1)
+    app.keep_connections()
+    deadline = asyncio.get_running_loop().time() + 10
+    for name in ("ada", "grace"):
+        writing = attempt(app.sessions, app.options, deadline, read_only=False, kept=app.kept)
+        async with writing as session:
+            await session.execute(ALSO)
+            user = User(id=uuid7(), username=name, name=name)
+            session.add(user)
+            if left == "a savepoint":
+                await session.begin_nested()
+                user.name = "changed"
+                await session.flush()
+    async with app.transaction() as session:
+        assert {*(await session.scalars(select(User.username)))} == {"ada", "grace"}
+        assert (await session.execute(text("SELECT n FROM counters"))).scalar_one() == 2
+
+
+async def test_listeners_hear_of_a_commit_when_it_is_done(make_app: MakeApp, counters: Counters) -> None:
+    is_open: list[bool] = []
+
+    async def listened_to(session: AsyncSession, command: Bump) -> int:
+        raw: Any = await (await session.connection()).get_raw_connection()
+        look = raw.driver_connection.is_in_transaction
+        event.listen(session.sync_session, "after_commit", lambda _: is_open.append(look()))
+        n = await bump(session, command)
+        is_open.append(look())
+        return n
+
+    app = make_app({Bump: listened_to}, concurrency=1)
+    app.keep_connections()
+    assert (await answer_of(app, envelope_of(Bump(name="a")), first=True)).ending is Ending.APPLIED
+    assert is_open == [True, False]
+    assert await counters() == {"a": 1}
 
 
 async def test_sessions_that_choose_their_connections_themselves_are_left_to_it(make_app: MakeApp) -> None:

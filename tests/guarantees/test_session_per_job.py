@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from producers import Producer
 from producers.wire import Answer, Ending, Envelope
-from tests.guarantees.conftest import Counters, MakeApp, Rows, Running
+from tests.guarantees.conftest import Counters, MakeApp, Rows, Running, kept_or_not
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.deliveries import answer_of, envelope_of
 from tests.waiting import until
@@ -140,14 +140,12 @@ async def side_by_side(
     return await asyncio.gather(*map(one, envelopes))
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["by the pool", "kept"])
+@kept_or_not
 @pytest.mark.databases
 async def test_a_thousand_cancelled_commands_leave_the_pool_whole_and_are_applied_once(
-    make_app: MakeApp, counters: Counters, endings: Rows, settled: Settled, database_kind: str, *, kept: bool
+    make_app: MakeApp, counters: Counters, endings: Rows, settled: Settled, database_kind: str
 ) -> None:
     app = make_app({Bump: stop_somewhere}, concurrency=POOL, job_timeout=30, commit_timeout=10)
-    if kept:
-        app.keep_connections()
     names = [f"{point} {number}" for number in range(250) for point in POINTS]
     envelopes = [envelope_of(Bump(name=name)) for name in names]
 
@@ -157,7 +155,7 @@ async def test_a_thousand_cancelled_commands_leave_the_pool_whole_and_are_applie
 
     # Three deliveries for each connection, so that some are cancelled while they wait for one. A worker that
     # keeps its connections has no more slots than those.
-    answers = await side_by_side(POOL if kept else 3 * POOL, deliver_and_cancel, app, envelopes)
+    answers = await side_by_side(POOL if app.kept else 3 * POOL, deliver_and_cancel, app, envelopes)
 
     applied = {row.command_id for row in await endings()}
     assert await counters() == {e.payload["name"]: 1 for e in envelopes if e.id in applied}
