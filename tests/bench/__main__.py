@@ -26,6 +26,9 @@ CHART = Path("docs/bench.svg")
 _QUICK = Amounts(
     inserts=1500, noops=0.25, singles=300, bulk=3000, sends=40, watched=2, waiting=(1000, 100_000)
 )
+_CONFINED = (
+    "beside one worker process the servers run on one half of the cores; beside two, or one slot, on all"
+)
 _LIMITS = (*limits.TITLES, "executor_latency")
 
 
@@ -148,6 +151,7 @@ class Bench:
             *(f"{name}: skipped, not installed: {why}" for name, why in self.skipped.items()),
             *(f"FAILED: {failure}" for failure in self.failures),
             f"Python {platform.python_version()}, {os.cpu_count()} cores, {load}; {_listed(self.versions)}",
+            *([_CONFINED] if servers.CONFINES else []),
             f"{len(self.rounds)} rounds in {took / 60:.1f} minutes; a ratio is of figures of one round",
         ]
 
@@ -161,6 +165,7 @@ class Bench:
             "sources": list(dict.fromkeys(self.sources)),
             "load": round(os.getloadavg()[0], 1),
             "servers": self.versions,
+            "servers confined": servers.CONFINES,
             "contenders": {
                 name: {
                     "title": about.title,

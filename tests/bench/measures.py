@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,8 @@ class Round:
     def _inserts(self, number: int, slots: int = 0) -> Sample:
         """Start workers, wait until all slots of all hold a job, then let them insert."""
         environment = {self.about.slots_variable: str(slots)} if slots else {}
-        with self._workers("insert", number, **environment) as workers:
+        where = self.servers.anywhere() if number > 1 or slots else nullcontext()
+        with where, self._workers("insert", number, **environment) as workers:
             with self.servers.hold():
                 wanted = (slots or self.about.slots) * number
                 wait_until("slots full", lambda: self.servers.waiting() >= wanted, workers)

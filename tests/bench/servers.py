@@ -1,4 +1,9 @@
-"""A PostgreSQL that waits for the disk, and a Redis that keeps nothing: the same for every contender."""
+"""A PostgreSQL that waits for the disk, and a Redis that keeps nothing: the same for every contender.
+
+While one worker process is measured both are confined to one half of the cores, as if they were on another
+machine. Where they may run anywhere, the system now and then takes the worker's core for them, and what is
+measured is how often.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +23,9 @@ import redis
 from worker.demo.servers import PostgresServer, RedisServer
 
 _TABLES = ("users",)
+_CORES = range(os.cpu_count() or 1)
+_THEIRS = _CORES[len(_CORES) // 2 :]
+CONFINES = len(_CORES) > 1 and hasattr(psutil.Process, "cpu_affinity")
 
 
 class Servers:
@@ -32,8 +40,24 @@ class Servers:
             "BENCH_FOLDER": str(folder),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")])),
         }
+        self.run_on(_THEIRS)
         self.redis = redis.Redis.from_url(cache.url)
         self._connection = psycopg.connect(postgres.url.replace("+asyncpg", ""), autocommit=True)
+
+    def run_on(self, cores: Sequence[int]) -> None:
+        """Have both servers, and what they start from now on, run on these cores, where that can be said."""
+        for process in self.processes() if CONFINES else ():
+            with suppress(psutil.NoSuchProcess):  # PostgreSQL's own come and go
+                process.cpu_affinity([*cores])
+
+    @contextmanager
+    def anywhere(self) -> Iterator[None]:
+        """Let the servers run on all cores meanwhile."""
+        self.run_on(_CORES)
+        try:
+            yield
+        finally:
+            self.run_on(_THEIRS)
 
     def clear(self, tables: Sequence[str] = ()) -> None:
         """Empty queues and tables, and have PostgreSQL write out what it has still to write."""
