@@ -112,6 +112,7 @@ class MariaDBServer(PrivateServer):
                 self.programs[1],
                 "--no-defaults",
                 f"--datadir={self._data}",
+                f"--tmpdir={self.folder}",
                 "--skip-test-db",
                 "--skip-name-resolve",
             ),
