@@ -15,7 +15,12 @@ PLACE = re.compile(r"\[([\w.]+)\]\((\.\./[\w/.]+)#L(\d+)\)")
 
 def with_tables(text: str) -> str:
     """The text with the tables that stand between marks."""
-    for mark, table in (("settings", readme.settings_table()), ("commands", readme.commands_table())):
+    tables = {
+        "settings": readme.settings_table(),
+        "commands": readme.commands_table(),
+        "bench": readme.bench_table(),
+    }
+    for mark, table in tables.items():
         begin, end = f"<!-- {mark} -->\n", f"\n<!-- /{mark} -->"
         before, _, rest = text.partition(begin)
         text = before + begin + table + end + rest.partition(end)[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -95,6 +96,20 @@ def settings_table() -> str:
     """What stands between the marks of the settings: made from the settings themselves."""
     rows = [*_of(QueueSettings), *_of_program(producers), *_of(WorkerOptions), *_of_program(worker)]
     return _table(("variable", "default", "says"), rows)
+
+
+def bench_table() -> str:
+    """What stands between the marks of the bench: the last whole run of it, as it wrote it down."""
+    told: dict[str, Any] = json.loads((ROOT / "tests" / "bench" / "results.json").read_text(encoding="utf-8"))
+    rows = [
+        (
+            line["text"] + (f" ({told['contenders'][line['remark']]['title']})" if line["remark"] else ""),
+            f"{line['found']['median']:.2f}",
+            f"{line['found']['least']:.2f} to {line['found']['most']:.2f}",
+        )
+        for line in told["required"]
+    ]
+    return _table(("ours", "median", "rounds"), rows)
 
 
 def _of(settings: type[Settings]) -> Iterator[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ from .processes import Workers, cpu, python, told, wait_until
 from .servers import Servers
 
 Sample = dict[str, float]
-_WARM, _PAUSE, _FEW = 0.1, 0.05, 1
+_WARM, _PAUSE, _FEW = 0.1, 0.2, 1  # a look takes a millisecond of the database's
 
 
 @dataclass(frozen=True)
