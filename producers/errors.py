@@ -6,6 +6,7 @@ CommandError
 │   ├── QueueFull        the queue holds QUEUE_MAX commands, or Redis is short of memory
 │   └── QueueUnavailable Redis does not answer
 ├── CommandRejected      it can never succeed; nothing was changed
+│   ├── CommandSuperseded  the row has another version than the one it was to change
 │   ├── NotFound         there is no such row
 │   └── MultipleFound    there are more such rows than one
 ├── CommandDead          the worker gave up; the command waits among the dead letters
@@ -81,6 +82,12 @@ class CommandRejected(CommandError):
     """
 
     code = "rejected"
+
+
+class CommandSuperseded(CommandRejected):
+    """The row has another version than `expected_version`, so it was left as it is."""
+
+    code = "superseded"
 
 
 class NotFound(CommandRejected):

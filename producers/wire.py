@@ -17,6 +17,7 @@ from .errors import (
     CommandError,
     CommandParked,
     CommandRejected,
+    CommandSuperseded,
     MultipleFound,
     NotFound,
     ResultExpired,
@@ -202,9 +203,8 @@ class Answer:
         raise error
 
 
-_BY_CODE: dict[str, type[CommandError]] = {
-    error.code: error for error in (CommandConflict, CommandParked, MultipleFound, NotFound, ResultExpired)
-}
+_TYPED = (CommandConflict, CommandParked, CommandSuperseded, MultipleFound, NotFound, ResultExpired)
+_BY_CODE: dict[str, type[CommandError]] = {error.code: error for error in _TYPED}
 
 
 def _error_class(code: str, ending: Ending) -> type[CommandError]:

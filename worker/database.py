@@ -23,10 +23,13 @@ from .sqlstates import sqlstate_of
 from .types import MARIADB
 
 if TYPE_CHECKING:
+    from .app import App
     from .settings import WorkerOptions
 
 Sessions = async_sessionmaker[AsyncSession]
 _SQLITE_POOL = 2
+_PATIENCE = 2.0
+"""Seconds for a database to answer that may be away: when it is back, that is to be known soon."""
 
 
 def create_engine(options: WorkerOptions, url: str = "") -> AsyncEngine:
@@ -118,6 +121,11 @@ def pool_capacity(engine: AsyncEngine) -> int | None:
         return None
     overflow: int = pool._max_overflow  # noqa: SLF001  # not public; -1 is no limit
     return None if overflow < 0 else pool.size() + overflow
+
+
+async def is_away(app: App) -> bool:
+    """Whether the database of an App gives a new connection no answer, in a while."""
+    return not await answers(app.engine, min(_PATIENCE, app.options.commit_timeout))
 
 
 async def answers(engine: AsyncEngine, limit: float) -> bool:

@@ -13,6 +13,7 @@ Answer, whose row is committed, or Later, and then no row of this delivery is.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .app import App
 
 _CONFLICTS = 20
+_REFUSALS = {Cause.REFUSED: Ending.REJECTED, Cause.SUPERSEDED: Ending.SUPERSEDED}
 _EXPIRED = {"code": "expired", "message": "its deadline passed before it was begun"}
 
 
@@ -50,7 +52,11 @@ async def execute(app: App, delivery: Delivery) -> Answer | Later:
     except Exception as error:  # noqa: BLE001  # it could not be looked up or recorded: it is kept
         told = {"error": type(error).__name__, "sqlstate": sqlstate_of(error)}
         log.error("command.unsettled", **about(delivery), **told)
-        return Later(retry.jittered(1))
+        return Later(retry.jittered(1), _away(retry.classify(error)) if await database.is_away(app) else None)
+
+
+def _away(failure: Failure) -> Failure:
+    return replace(failure, cause=Cause.AWAY)
 
 
 def about(delivery: Delivery) -> dict[str, str]:
@@ -135,10 +141,10 @@ class Execution:
                 return None
             case Cause.UNKNOWN:
                 return self._later(failure, retry.jittered(0.2))
-            case Cause.AWAY if not await database.answers(self.app.engine, self.options.commit_timeout):
-                return self._later(failure, retry.jittered(1))
-            case Cause.REFUSED:
-                return await self._fail(Ending.REJECTED, failure, 1)
+            case Cause.AWAY | Cause.SLOW if await database.is_away(self.app):
+                return self._later(_away(failure), retry.jittered(1))
+            case Cause.REFUSED | Cause.SUPERSEDED:
+                return await self._fail(_REFUSALS[failure.cause], failure, 1)
             case Cause.PARENT:
                 tries = await self.delivery.count("parent")
                 if tries.count <= len(retry.PARENT_PAUSES):
@@ -157,10 +163,8 @@ class Execution:
         if attempts >= self.options.max_attempts:
             return await self._fail(Ending.DEAD, failure, attempts)
         patience = 10 if failure.cause is Cause.DEPLOY else 1  # a migration may be on its way
-        first = self.options.backoff * patience
-        return self._later(
-            failure, retry.backoff(attempts, first=first, cap=self.options.backoff_cap), attempts
-        )
+        first, cap = self.options.backoff * patience, self.options.backoff_cap
+        return self._later(failure, retry.backoff(attempts, first=first, cap=cap), attempts)
 
     def _later(self, failure: Failure, delay: float, attempts: int = 0) -> Later:
         told: dict[str, Any] = {"cause": failure.cause.value, "code": failure.code}
@@ -170,7 +174,8 @@ class Execution:
 
     async def _fail(self, ending: Ending, failure: Failure, attempts: int) -> Answer | Later:
         error = {"code": failure.code, "message": failure.message, "field": failure.field}
-        return await self._record(Answer(ending, error=error), failure, attempts)
+        letter = None if ending is Ending.SUPERSEDED else failure  # there is nothing to mend
+        return await self._record(Answer(ending, error=error), letter, attempts)
 
     async def _record(
         self, answer: Answer, failure: Failure | None = None, attempts: int = 0

@@ -24,6 +24,7 @@ class Cause(StrEnum):
     SLOW = "slow"
     PARENT = "parent_missing"
     REFUSED = "refused"
+    SUPERSEDED = "superseded"
     BUG = "bug"
     DEPLOY = "schema_missing"
     UNREADABLE = "unreadable"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from arq.worker import Retry, RetryJob, func
 
-from . import engine, executor
+from . import database, engine, executor
+from .breaker import Breaker
 from .delivery import Later
 from .health import ensure_ready
 from .logs import log
@@ -42,6 +43,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
             raise (Retry(UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
+    ctx["breaker"].learn(outcome)
     if isinstance(outcome, Later):
         raise Retry(outcome.delay)
     presence.finished += 1
@@ -76,12 +78,19 @@ class Process(engine.Worker):
             "ctx": {},
         }
         super().__init__(**{**ours, **settings})
-        self.app = app
+        self.app, self.slots = app, self.max_jobs
+        self.ctx["breaker"] = Breaker(partial(database.is_away, app), self._allow)
 
     async def main(self) -> None:
         """Make sure of everything that the work needs, then work."""
         await ensure_ready(self.app, self.pool)
         await super().main()
+
+    def _allow(self, slots: int | None) -> None:
+        """Claim for so many slots from now on; None is all. What runs goes on."""
+        self.max_jobs = self.slots if slots is None else slots
+        self._look_at = 0.0
+        self._wake.set()
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
         """First signal: finish what runs. Second: hand it back at once."""

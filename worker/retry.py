@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from producers.commands import UnreadableCommand
-from producers.errors import CommandRejected
+from producers.errors import CommandRejected, CommandSuperseded
 
 from .failure import AttemptTimeout, Cause, CommitUnknown, Failure, tell
 from .sqlstates import driver_error, sqlstate_of
@@ -19,6 +19,13 @@ from .sqlstates import driver_error, sqlstate_of
 PARENT_PAUSES = (0.1, 0.3, 0.6, 1.0)
 """How long a row waits for one that it refers to: the command that makes it may be on its way."""
 
+_BY_TYPE = {
+    CommitUnknown: Cause.UNKNOWN,
+    AttemptTimeout: Cause.SLOW,
+    CommandSuperseded: Cause.SUPERSEDED,  # it is a CommandRejected
+    CommandRejected: Cause.REFUSED,
+    UnreadableCommand: Cause.UNREADABLE,
+}
 _BY_STATE = {
     **dict.fromkeys(("40001", "40P01", "55P03"), Cause.CONFLICT),
     **dict.fromkeys(("26000", "42P05"), Cause.STALE),
@@ -43,15 +50,9 @@ def classify(error: Exception, *, read_only: bool = False) -> Failure:
 
 def cause_of(error: Exception, *, read_only: bool = False) -> Cause:
     """Say why an attempt failed: first the phase, then our own timeout, SQLSTATE, what the driver raised."""
-    match error:
-        case CommitUnknown():
-            return Cause.UNKNOWN
-        case AttemptTimeout():
-            return Cause.SLOW
-        case CommandRejected():
-            return Cause.REFUSED
-        case UnreadableCommand():
-            return Cause.UNREADABLE
+    for kind, cause in _BY_TYPE.items():
+        if isinstance(error, kind):
+            return cause
     if sqlstate := sqlstate_of(error):
         return _by_sqlstate(error, sqlstate, read_only=read_only)
     return Cause.AWAY if _raised_by_driver(error) else Cause.BUG

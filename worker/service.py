@@ -70,6 +70,8 @@ async def start(app: App, ctx: dict[str, Any]) -> None:
 
 async def stop(app: App, ctx: dict[str, Any]) -> None:
     """Take the sign of life down and close the engine."""
+    if "breaker" in ctx:
+        await ctx["breaker"].close()
     if "presence" in ctx:
         await ctx["presence"].stop()
         log.info("worker.stopped", finished=ctx["presence"].finished)

@@ -101,6 +101,19 @@ class Updating(Addressed, Changing):
         return self
 
 
+class UpdatingVersion(Updating):
+    """An update of a row that counts its versions: of that one only that is expected, if one is."""
+
+    expected_version: int | None = Field(
+        default=None, ge=1, description="change this version of the row, and no other"
+    )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The values to write, by field."""
+        return {name: value for name, value in super().changes.items() if name != "expected_version"}
+
+
 class Upserting(Changing):
     """Create a row, or change what is set of the one that `by` finds: the key, or one unique field."""
 

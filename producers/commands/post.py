@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 from uuid_utils.compat import uuid7
 
-from .address import Addressed, Updating, Upserting
+from .address import Addressed, UpdatingVersion, Upserting
 from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .listing import Listing
@@ -98,7 +98,7 @@ class CreatePosts(Command[list[PostView | None]]):
     on_duplicate: OnDuplicate = "reject"
 
 
-class UpdatePost(Updating, Command[PostView | None]):
+class UpdatePost(UpdatingVersion, Command[PostView | None]):
     """Change what is set of one post."""
 
     kind: ClassVar[str] = "post.update"

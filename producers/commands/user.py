@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from uuid_utils.compat import uuid7
 
-from .address import Addressed, Updating, Upserting
+from .address import Addressed, UpdatingVersion, Upserting
 from .base import Command, Items, NewId, Payload, Query, Secret, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .email import Email
@@ -131,7 +131,7 @@ class CreateUsers(Command[list[UserView | None]]):
     on_duplicate: OnDuplicate = "reject"
 
 
-class UpdateUser(Updating, Command[UserView | None]):
+class UpdateUser(UpdatingVersion, Command[UserView | None]):
     """Change what is set of one user."""
 
     kind: ClassVar[str] = "user.update"

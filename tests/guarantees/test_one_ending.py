@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from producers import CommandRejected
+from producers import CommandRejected, CommandSuperseded
 from producers.wire import Answer, Ending, Envelope
 from tests.guarantees.conftest import Counters, MakeApp, Rows
 from tests.guarantees.counters import Bump, bump
@@ -29,7 +29,8 @@ Deliver = Callable[[Ending, Envelope], Delivering]
 Check = Callable[[Ending, Answer | Later, Answer | Later], Awaitable[None]]
 
 APPLIED, REJECTED, DEAD, EXPIRED = Ending.APPLIED, Ending.REJECTED, Ending.DEAD, Ending.EXPIRED
-DISAGREEMENTS = list(permutations([APPLIED, REJECTED, DEAD, EXPIRED], 2))
+SUPERSEDED = Ending.SUPERSEDED
+DISAGREEMENTS = list(permutations([APPLIED, REJECTED, SUPERSEDED, DEAD, EXPIRED], 2))
 """The one that is frozen, the other one: all orders."""
 
 
@@ -37,11 +38,21 @@ async def reject(_session: AsyncSession, _command: Bump) -> int:
     raise CommandRejected("it breaks a rule", code="rule", field="name")
 
 
+async def supersede(_session: AsyncSession, _command: Bump) -> int:
+    raise CommandSuperseded("it has another version", field="version")
+
+
 async def fail(_session: AsyncSession, _command: Bump) -> int:
     raise RuntimeError("a bug")
 
 
-HANDLERS: dict[Ending, Any] = {APPLIED: bump, REJECTED: reject, DEAD: fail, EXPIRED: bump}
+HANDLERS: dict[Ending, Any] = {
+    APPLIED: bump,
+    REJECTED: reject,
+    SUPERSEDED: supersede,
+    DEAD: fail,
+    EXPIRED: bump,
+}
 
 
 @pytest.fixture

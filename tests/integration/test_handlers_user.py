@@ -26,7 +26,7 @@ from producers.commands import (
     UserView,
     uuid7,
 )
-from producers.errors import CommandRejected
+from producers.errors import CommandRejected, CommandSuperseded
 from worker.handlers.like import create_like
 from worker.handlers.post import create_post
 from worker.handlers.user import (
@@ -159,6 +159,23 @@ async def test_update_of_a_missing_row_is_none_or_rejected(session: AsyncSession
     with pytest.raises(CommandRejected, match="no user has this username") as caught:
         await update_user(session, UpdateUser(username="ada", age=1, must_exist=True))
     assert (caught.value.code, caught.value.field) == ("not_found", "username")
+
+
+async def test_update_changes_the_version_that_is_expected_and_no_other(session: AsyncSession) -> None:
+    ada = await create_user(session, CreateUser(username="ada"))
+    changed = await update_user(session, UpdateUser(id=ada.id, age=1, expected_version=1))
+    assert changed is not None
+    assert (changed.age, changed.version) == (1, 2)
+    with pytest.raises(CommandSuperseded, match="the user has version 2, not 1") as caught:
+        await update_user(session, UpdateUser(username="ada", age=2, expected_version=1))
+    assert (caught.value.code, caught.value.field) == ("superseded", "expected_version")
+    assert await update_user(session, UpdateUser(username="grace", age=2, expected_version=1)) is None
+    profile = NewProfile(bio="Countess")
+    with pytest.raises(CommandSuperseded):
+        await update_user(session, UpdateUser(id=ada.id, profile=profile, expected_version=1))
+    with_profile = await update_user(session, UpdateUser(id=ada.id, profile=profile, expected_version=2))
+    assert with_profile is not None
+    assert with_profile.version == 3
 
 
 async def test_upsert_creates_with_the_defaults_of_what_was_not_set(session: AsyncSession) -> None:

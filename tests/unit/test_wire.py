@@ -4,7 +4,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from producers import CommandConflict, CommandDead, CommandParked, CommandRejected, ResultExpired
+from producers import (
+    CommandConflict,
+    CommandDead,
+    CommandParked,
+    CommandRejected,
+    CommandSuperseded,
+    ResultExpired,
+)
 from producers.commands import CreateUser
 from producers.errors import CommandError
 from producers.wire import Answer, Ending, Envelope, Keys, command_uuid
@@ -67,7 +74,7 @@ def test_what_is_no_envelope_is_a_value_error(raw: Any) -> None:
     [
         (Ending.REJECTED, "unique", CommandRejected),
         (Ending.EXPIRED, "expired", CommandRejected),
-        (Ending.SUPERSEDED, "superseded", CommandRejected),
+        (Ending.SUPERSEDED, "superseded", CommandSuperseded),
         (Ending.CANCELLED, "cancelled", CommandRejected),
         (Ending.DEAD, "timeout", CommandDead),
         (Ending.DROPPED, "dropped", CommandDead),

@@ -6,13 +6,13 @@ Each is one statement (on MariaDB one or two), and goes by columns, past the ses
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, insert, orm, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, delete, insert, orm, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.commands import Payload, View
-from producers.commands.address import Updating, Upserting
+from producers.commands.address import Updating, UpdatingVersion, Upserting
 from producers.commands.where import UpdatingWhere, WritingWhere
-from producers.errors import CommandRejected, NotFound
+from producers.errors import CommandRejected, CommandSuperseded, NotFound
 
 from ..models import Base
 from ..models.base import Timestamped, Versioned
@@ -90,12 +90,22 @@ class Verbs(Reads[V]):
 
     async def update(self, session: AsyncSession, command: Updating) -> V | None:
         """Write what was set. The database reads and raises the version itself, so none is lost."""
+        if isinstance(command, UpdatingVersion) and command.expected_version is not None:
+            await self._expect(session, command, command.expected_version)
         changes = {**command.changes, **self._touched}
         statement = update(self.table).where(*self._named_by(command)).values(changes)
         row = await update_returning(session, statement, self._shown)
         if row is None and command.must_exist:
             raise NotFound(f"no {self._entity} has this {command.address}", field=command.address)
         return None if row is None else self.shape.of_row(row)
+
+    async def _expect(self, session: AsyncSession, command: UpdatingVersion, expected: int) -> None:
+        """Lock the row, and raise where it has another version; a missing one is for the update to find."""
+        versions = select(self.table.c.version).where(*self._named_by(command)).with_for_update()
+        found = (await session.execute(versions)).scalar_one_or_none()
+        if found not in {None, expected}:
+            message = f"the {self._entity} has version {found}, not {expected}"
+            raise CommandSuperseded(message, field="expected_version")
 
     async def upsert(self, session: AsyncSession, command: Upserting) -> V:
         """Insert a row, or write what was set to the one that has the same value of `by`."""
