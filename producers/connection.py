@@ -26,7 +26,7 @@ def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Cl
     """Make a client of class `client`; nothing is sent yet."""
     if not settings.redis_url.startswith("unix:"):
         options["socket_keepalive"] = True
-    return client.from_url(  # type: ignore[no-any-return]  # redis-py leaves it untyped
+    made: Client = client.from_url(
         settings.redis_url,
         socket_timeout=settings.redis_timeout,
         socket_connect_timeout=settings.redis_timeout,
@@ -35,6 +35,19 @@ def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Cl
         retry_on_error=list(_LOST),
         **options,
     )
+    pool = made.connection_pool
+    pool.connection_class = type("Connection", (_Telling, pool.connection_class), {})
+    return made
+
+
+class _Telling:
+    """A connection that says of a closed socket what redis-py understands: uvloop raises RuntimeError."""
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]  # of redis-py's connections
+        except RuntimeError as error:
+            raise redis.exceptions.ConnectionError(str(error)) from error
 
 
 @asynccontextmanager

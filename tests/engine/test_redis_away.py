@@ -53,6 +53,26 @@ async def all_done(producer: ArqRedis, jobs: int = JOBS) -> bool:
     )
 
 
+async def test_a_socket_that_uvloop_finds_closed_is_outlived(
+    make_engine: MakeEngine, producer: ArqRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted()
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    worker = make_engine({"run": counted.run}, max_jobs=1)
+    async with running(worker):
+        await producer.enqueue_job("run", _job_id="before")
+        await until(lambda: counted.ran["before"] == 1)
+        await until(lambda: worker._broker._connection is not None)
+        connection: Any = worker._broker._connection
+        monkeypatch.setattr(connection._writer, "writelines", refuse)
+        await producer.enqueue_job("run", _job_id="after")
+        await until(lambda: all_done(producer, 2))
+    assert counted.ran == {"before": 1, "after": 1}
+
+
 @pytest.mark.parametrize("way", ["stop", "kill"])
 async def test_a_restart_is_outlived(
     make_engine: MakeEngine, own: ArqRedis, own_redis: RedisServer, own_redis_url: str, way: str

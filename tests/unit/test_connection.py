@@ -43,3 +43,18 @@ async def test_whatever_redis_refuses_is_told_in_its_own_words(refusal: type[Exc
 def test_a_connection_can_be_made_of_every_kind_of_url(url: str) -> None:
     client = connect(QueueSettings(redis_url=url), Redis)
     assert client.connection_pool.make_connection() is not None  # type: ignore[no-untyped-call]
+
+
+async def test_a_socket_that_uvloop_finds_closed_is_replaced(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    client = connect(QueueSettings(redis_url=redis_url), Redis)
+    assert await client.ping()
+    connection = await client.connection_pool.get_connection()
+    monkeypatch.setattr(connection._writer, "writelines", refuse)
+    await client.connection_pool.release(connection)
+    assert await client.ping()
+    await client.aclose()

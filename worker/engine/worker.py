@@ -32,7 +32,7 @@ _LEASE, _RENEWED_EVERY, _LOOP_PATIENCE = 10.0, 3.0, 30.0
 _TURN, _BEAT, _LAST_WORDS = 0.5, 5.0, 5.0
 _GATHER, _LONGEST_WAIT, _AWAY_FIRST, _AWAY_LONGEST = 0.005, 1.0, 0.05, 2.0
 
-AWAY = (RedisError, OSError, TimeoutError)  # what a Redis that cannot be reached is told by
+AWAY = (RedisError, OSError, TimeoutError, RuntimeError)  # uvloop says the last of a socket that is closed
 
 
 class Worker(arq.Worker):
