@@ -203,11 +203,13 @@ class Answer:
         raise error
 
 
-_TYPED = (CommandConflict, CommandParked, CommandSuperseded, MultipleFound, NotFound, ResultExpired)
+_TYPED = (CommandConflict, CommandParked, MultipleFound, NotFound, ResultExpired)
 _BY_CODE: dict[str, type[CommandError]] = {error.code: error for error in _TYPED}
 
 
 def _error_class(code: str, ending: Ending) -> type[CommandError]:
+    if ending is Ending.SUPERSEDED:
+        return CommandSuperseded
     if code in _BY_CODE:
         return _BY_CODE[code]
     return CommandDead if ending in {Ending.DEAD, Ending.DROPPED} else CommandRejected

@@ -106,10 +106,11 @@ def bench_table() -> str:
             line["text"] + (f" ({told['contenders'][line['remark']]['title']})" if line["remark"] else ""),
             f"{line['found']['median']:.2f}",
             f"{line['found']['least']:.2f} to {line['found']['most']:.2f}",
+            line["required"] + ("" if line["met"] in {True, None} else ", missed"),
         )
         for line in told["required"]
     ]
-    return _table(("ours", "median", "rounds"), rows)
+    return _table(("ours", "median", "rounds", "asked for"), rows)
 
 
 def _of(settings: type[Settings]) -> Iterator[tuple[str, str, str]]:

@@ -17,7 +17,7 @@ from .failure import Cause
 from .logs import log
 
 _BETWEEN = 1.3
-"""Seconds between two questions: with jitter, at most two."""
+"""Seconds between an answer and the next question: with jitter, at most two."""
 
 
 class State(StrEnum):
@@ -31,7 +31,7 @@ class State(StrEnum):
 class Breaker:
     """Learns from what comes of commands whether to take more of them.
 
-    `is_away` asks the database; `allow` is told how many commands may run from now on, None for all.
+    `is_away` asks the database; `allow` is told how many more commands may be taken: 0, 1, or None for all.
     """
 
     def __init__(self, is_away: Callable[[], Awaitable[bool]], allow: Callable[[int | None], None]) -> None:
@@ -49,10 +49,13 @@ class Breaker:
             self._allow(None)
 
     async def close(self) -> None:
-        """Ask no more."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait({self._asking})
+        """Ask no more, and let all through again."""
+        while self._asking is not None and not self._asking.done():
+            self._asking.cancel()  # more than once: on Python 3.11 a driver can lose a cancellation
+            await asyncio.wait({self._asking}, timeout=1)
+        if self.state is not State.CLOSED:
+            self._turn(State.CLOSED)
+            self._allow(None)
 
     def _open(self) -> None:
         if self.state is State.OPEN:
@@ -65,7 +68,10 @@ class Breaker:
         away = True
         while away:
             await asyncio.sleep(retry.jittered(_BETWEEN))
-            away = await self._is_away()
+            try:
+                away = await self._is_away()
+            except Exception as error:  # noqa: BLE001  # it is asked again
+                log.error("breaker.question_failed", error=type(error).__name__)
         self._turn(State.HALF_OPEN)
         self._allow(1)
 

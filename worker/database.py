@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 Sessions = async_sessionmaker[AsyncSession]
 _SQLITE_POOL = 2
-_PATIENCE = 2.0
-"""Seconds for a database to answer that may be away: when it is back, that is to be known soon."""
 
 
 def create_engine(options: WorkerOptions, url: str = "") -> AsyncEngine:
@@ -124,8 +122,8 @@ def pool_capacity(engine: AsyncEngine) -> int | None:
 
 
 async def is_away(app: App) -> bool:
-    """Whether the database of an App gives a new connection no answer, in a while."""
-    return not await answers(app.engine, min(_PATIENCE, app.options.commit_timeout))
+    """Whether the database of an App gives a new connection no answer."""
+    return not await answers(app.engine, app.options.commit_timeout)
 
 
 async def answers(engine: AsyncEngine, limit: float) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncSession
 
+BEGIN = ("after_begin", "after_transaction_create")
+_END = ("before_commit", "after_commit", "after_transaction_end")
 _DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -66,19 +68,38 @@ async def commit(session: AsyncSession) -> bool:
     wants. Else the greenlet that it needs to wait in is spared: the memory that one maps, and gives back.
     """
     sync, bound = session.sync_session, session.bind
-    if not isinstance(bound, AsyncConnection) or bound.dialect.driver != "asyncpg":
+    if not isinstance(bound, AsyncConnection) or needs_greenlet(session, *_END):
         return False
     connection: Any = bound.sync_connection
-    is_heard = connection._has_events or connection.engine._has_events or sync.dispatch.before_commit  # noqa: SLF001
     adapter = connection.connection.dbapi_connection
     transaction = getattr(adapter, "_transaction", None)  # not public; SQLAlchemy sees to None
-    if is_heard or transaction is None or sync.in_nested_transaction() or has_changes(session):
+    if transaction is None or sync.in_nested_transaction() or has_changes(session):
+        return False
+    begun: Any = sync.get_transaction()
+    if any(one is not connection for one, *_ in begun._connections.values()):  # noqa: SLF001  # it has two
         return False
     try:
         await transaction.commit()
     finally:
         adapter._transaction = None  # noqa: SLF001  # as SQLAlchemy does, whatever came of it
     return True
+
+
+def needs_greenlet(session: AsyncSession, *events: str) -> bool:
+    """Whether SQLAlchemy may have to wait for the database at the begin or end of a session's transaction.
+
+    It has not on asyncpg, whose transaction it begins with the first statement, unless somebody listens who
+    may have something to say then: to these `events` of the session, or to any of the engine.
+    """
+    bound: Any = session.bind
+    connection, listeners = bound.sync_connection, session.sync_session.dispatch
+    return bool(
+        connection.dialect.driver != "asyncpg"
+        or connection._has_events  # noqa: SLF001  # not public, nor are the others
+        or connection.engine._has_events  # noqa: SLF001
+        or connection.dialect._has_events  # noqa: SLF001
+        or any(getattr(listeners, event) for event in events)
+    )
 
 
 def has_changes(session: AsyncSession) -> bool:

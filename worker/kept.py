@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from . import database
+from . import database, driver
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -42,12 +42,10 @@ class Kept:
     async def begin(self, connection: AsyncConnection) -> AsyncSession:
         """Make a session and begin its transaction on a connection."""
         session = self._sessions(bind=connection)
-        engine = self._engine.sync_engine
-        if engine.dialect.driver == "asyncpg" and not engine._has_events:  # noqa: SLF001  # not public
-            # Nothing is said to the database yet, so it needs no greenlet.
-            session.sync_session.connection()
-        else:
+        if driver.needs_greenlet(session, *driver.BEGIN):
             await session.connection()
+        else:
+            session.sync_session.connection()
         return session
 
     def keep(self, connection: AsyncConnection) -> None:

@@ -86,9 +86,10 @@ class Process(engine.Worker):
         await ensure_ready(self.app, self.pool)
         await super().main()
 
-    def _allow(self, slots: int | None) -> None:
-        """Claim for so many slots from now on; None is all. What runs goes on."""
-        self.max_jobs = self.slots if slots is None else slots
+    def _allow(self, more: int | None) -> None:
+        """Take no more commands, or one beside those that run and hang, or with None as many as ever."""
+        beside = len(self.tasks) if more else 0
+        self.max_jobs = self.slots if more is None else min(self.slots, beside + more)
         self._look_at = 0.0
         self._wake.set()
 

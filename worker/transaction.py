@@ -83,10 +83,10 @@ async def attempt(
 async def _is_unfit(error: Exception, connection: AsyncConnection | None, kept: Kept | None) -> bool:
     """Say whether a connection is to be dropped after an error; others may be like it."""
     cause = retry.cause_of(error)
-    if connection is not None and (cause is Cause.STALE or sqlstate_of(error) == _READ_ONLY):
+    if connection is not None and (cause in _UNFIT or sqlstate_of(error) == _READ_ONLY):
         database.renew(connection)
     if kept is not None and cause in _UNFIT:
-        await kept.empty()  # the pool knows which are to be replaced
+        await kept.empty()  # the pool replaces them
     return cause in _UNFIT
 
 

@@ -24,6 +24,7 @@ from tests.proxy import Proxy, Way
 from worker.app import App
 from worker.delivery import Later
 from worker.demo.servers import PostgresServer
+from worker.failure import Cause
 
 Kept = Callable[[Courier], Awaitable[None]]
 
@@ -116,6 +117,21 @@ async def test_the_connection_is_cut(where: Way, app: App, proxy: Proxy, kept: K
     assert seen.is_set()
     assert outcome == APPLIED if where is AFTER else isinstance(outcome, Later)
     await kept(courier)
+
+
+async def test_all_are_cut_at_one_commit_and_the_next_command_does_not_suffer(
+    app: App, proxy: Proxy, kept: Kept
+) -> None:
+    couriers = [Courier(app, envelope_of(Bump(name=f"{n}"))) for n in range(3)]
+    await asyncio.gather(*(courier.until_answered() for courier in couriers))  # on connections of their own
+    at_commit(proxy, BEFORE, proxy.cut)
+    cut, following = (Courier(app, envelope_of(Bump(name=name))) for name in ("cut", "following"))
+    outcome = await cut.deliver()
+    assert isinstance(outcome, Later)
+    assert outcome.failure is not None
+    assert outcome.failure.cause is Cause.UNKNOWN  # it was looked up, on a connection that was replaced
+    assert await following.deliver() == APPLIED
+    await kept(cut)
 
 
 async def test_the_connection_is_cut_time_and_again(app: App, proxy: Proxy, kept: Kept) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import QueuePool, event, select, text
+from sqlalchemy import QueuePool, event, orm, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -189,6 +189,30 @@ async def test_a_handler_that_closes_the_connection_spoils_it_for_nobody_else(
     assert {"a", "b"} <= {*await counters()}
 
 
+@pytest.mark.parametrize("when", ["after_begin", "after_commit"])
+async def test_listeners_of_all_sessions_may_speak_to_the_database(
+    make_app: MakeApp, counters: Counters, request: pytest.FixtureRequest, when: str
+) -> None:
+    heard: list[object] = []
+
+    def speak(session: orm.Session, *given: Any) -> None:
+        heard.append(session)
+        if when == "after_begin":
+            given[1].execute(ALSO)  # the connection
+        else:
+            with session.get_bind().engine.begin() as another:
+                another.execute(ALSO)
+
+    app = make_app({Bump: bump}, concurrency=2)
+    app.keep_connections()
+    event.listen(orm.Session, when, speak)
+    request.addfinalizer(lambda: event.remove(orm.Session, when, speak))
+    for name in "ab":
+        assert (await answer_of(app, envelope_of(Bump(name=name)), first=True)).ending is Ending.APPLIED
+    assert await counters() == {"a": 1, "b": 1, "also": 2}
+    assert len(heard) == 2
+
+
 async def test_what_a_begin_listener_says_goes_before_the_command(make_app: MakeApp) -> None:
     async def shown(session: AsyncSession, _command: Bump) -> int:
         return int((await session.execute(text("SHOW my.number"))).scalar_one())
@@ -248,6 +272,20 @@ async def test_what_a_handler_leaves_to_sqlalchemy_is_seen_to(make_app: MakeApp,
     async with app.transaction() as session:
         assert {*(await session.scalars(select(User.username)))} == {"ada", "grace"}
         assert (await session.execute(text("SELECT n FROM counters"))).scalar_one() == 2
+
+
+async def test_what_a_handler_does_on_another_engine_is_committed_after_it(
+    make_app: MakeApp, counters: Counters, database: AsyncEngine
+) -> None:
+    async def on_both(session: AsyncSession, command: Bump) -> int:
+        await session.execute(ALSO, bind_arguments={"bind": database.sync_engine})
+        return await bump(session, command)
+
+    app = make_app({Bump: on_both}, concurrency=1)
+    app.keep_connections()
+    for name in "ab":
+        assert (await answer_of(app, envelope_of(Bump(name=name)), first=True)).ending is Ending.APPLIED
+    assert await counters() == {"a": 1, "b": 1, "also": 2}
 
 
 async def test_listeners_hear_of_a_commit_when_it_is_done(make_app: MakeApp, counters: Counters) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from producers import Producer
 from producers.settings import QueueSettings
@@ -79,6 +79,34 @@ async def test_the_network_is_away(
         await until(lambda: _is(counters, {"before": COMMANDS, "meanwhile": COMMANDS}), seconds=20)
         assert breaker.state is State.CLOSED
         assert worker.max_jobs == app.slots
+
+
+async def test_one_is_let_through_beside_those_that_hang(
+    make_app: MakeApp,
+    database_url: str,
+    proxy: Proxy,
+    queue: QueueSettings,
+    running: Running,
+    counters: Counters,
+) -> None:
+    async def handle(session: AsyncSession, command: Bump) -> int:
+        if command.name == "hangs":
+            await asyncio.sleep(30)
+        return await bump(session, command)
+
+    through = make_url(database_url).set(host=proxy.host, port=proxy.port)
+    url = through.render_as_string(hide_password=False)
+    app = make_app({Bump: handle}, database_url=url, concurrency=3, job_timeout=60.0, commit_timeout=0.5)
+    async with running(app) as worker, Producer(settings=queue) as producer:
+        await producer.send_many([Bump(name="hangs"), Bump(name="hangs")])
+        await until(lambda: len(worker.tasks) == 2)
+        proxy.refuse()
+        proxy.cut()
+        await producer.send(Bump(name="n"))
+        await until(lambda: worker.ctx["breaker"].state is State.OPEN)
+        proxy.accept()
+        await until(lambda: _is(counters, {"n": 1}), seconds=20)
+        assert len(worker.tasks) == 2
 
 
 async def test_the_server_is_down(

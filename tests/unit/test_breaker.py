@@ -94,10 +94,28 @@ async def test_it_opens_again_where_the_one_that_is_let_through_fails(
     await until(lambda: breaker.state is State.HALF_OPEN)
 
 
-async def test_closed_down_it_asks_no_more(breaker: Breaker, database: Database) -> None:
+async def test_a_question_that_fails_is_asked_again(
+    breaker: Breaker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> bool:
+        database.asked += 1
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(breaker, "_is_away", fail)
+    breaker.learn(later(Cause.AWAY))
+    await until(lambda: database.asked > 3)
+    monkeypatch.setattr(breaker, "_is_away", database.is_away)
+    database.away = False
+    await until(lambda: breaker.state is State.HALF_OPEN)
+
+
+async def test_closed_down_it_asks_no_more(
+    breaker: Breaker, database: Database, allowed: list[int | None]
+) -> None:
     await breaker.close()
     breaker.learn(later(Cause.AWAY))
     await breaker.close()
     asked = database.asked
     await asyncio.sleep(0.01)
     assert database.asked == asked
+    assert (breaker.state, allowed) == (State.CLOSED, [0, None])

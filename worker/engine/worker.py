@@ -32,7 +32,7 @@ _LEASE, _RENEWED_EVERY, _LOOP_PATIENCE = 10.0, 3.0, 30.0
 _TURN, _BEAT, _LAST_WORDS = 0.5, 5.0, 5.0
 _GATHER, _LONGEST_WAIT, _AWAY_FIRST, _AWAY_LONGEST = 0.005, 1.0, 0.05, 2.0
 
-AWAY = (RedisError, OSError, TimeoutError, RuntimeError)  # uvloop says the last of a socket that is closed
+AWAY = (RedisError, OSError, TimeoutError)  # what a Redis that cannot be reached is told by
 
 
 class Worker(arq.Worker):
@@ -180,7 +180,7 @@ class Worker(arq.Worker):
             look = await self._broker.exchange(ended, most, also)
         except BaseException as error:
             self._ended = [*ended, *self._ended]  # it is said again
-            if not isinstance(error, AWAY):
+            if not isinstance(error, AWAY) and "handler is closed" not in str(error):  # so says uvloop
                 raise
             await self._wait_for_redis(error)
             return
@@ -250,9 +250,7 @@ class Worker(arq.Worker):
             self._ended.append(Settlement(claim, "later", delay=1000))
         else:
             self._ended.append(task.result())
-        if (
-            len(self._ended) in {1, self.max_jobs // 4} or not self.tasks
-        ):  # not for each one: it has its price
+        if len(self._ended) in {1, self.max_jobs // 4} or not self.tasks:  # each time has its price
             self._wake.set()
 
     async def _until_there_is_something_to_do(self) -> None:
@@ -301,7 +299,7 @@ class Worker(arq.Worker):
                     self._hungry.clear()
                     await self._broker.pass_on()
                     continue
-            except AWAY:
+            except (*AWAY, RuntimeError):  # uvloop's, of a socket that is closed
                 await asyncio.sleep(_TURN)
                 continue
             if hint:
