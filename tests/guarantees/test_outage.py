@@ -37,6 +37,13 @@ async def proxy(database_url: str) -> AsyncIterator[Proxy]:
         yield proxy
 
 
+@pytest.fixture
+def through(database_url: str, proxy: Proxy) -> str:
+    """The URL of the database behind the proxy."""
+    url = make_url(database_url).set(host=proxy.host, port=proxy.port)
+    return url.render_as_string(hide_password=False)
+
+
 async def send(queue: QueueSettings, name: str) -> None:
     async with Producer(settings=queue) as producer:
         await producer.send_many([Bump(name=name) for _ in range(COMMANDS)])
@@ -45,21 +52,15 @@ async def send(queue: QueueSettings, name: str) -> None:
 @pytest.mark.parametrize("fault", ["refuses", "is silent"])
 async def test_the_network_is_away(
     fault: str,
+    through: str,
     make_app: MakeApp,
-    database_url: str,
     proxy: Proxy,
     queue: QueueSettings,
     running: Running,
     counters: Counters,
 ) -> None:
-    through = make_url(database_url).set(host=proxy.host, port=proxy.port)
-    app = make_app(
-        {Bump: bump},
-        database_url=through.render_as_string(hide_password=False),
-        commit_timeout=0.5,
-        job_timeout=1.0,
-        max_attempts=1,
-    )
+    options = {"commit_timeout": 0.5, "job_timeout": 1.0, "max_attempts": 1}
+    app = make_app({Bump: bump}, database_url=through, **options)
     async with running(app) as worker:
         breaker = worker.ctx["breaker"]
         await send(queue, "before")
@@ -82,21 +83,14 @@ async def test_the_network_is_away(
 
 
 async def test_one_is_let_through_beside_those_that_hang(
-    make_app: MakeApp,
-    database_url: str,
-    proxy: Proxy,
-    queue: QueueSettings,
-    running: Running,
-    counters: Counters,
+    make_app: MakeApp, through: str, proxy: Proxy, queue: QueueSettings, running: Running, counters: Counters
 ) -> None:
     async def handle(session: AsyncSession, command: Bump) -> int:
         if command.name == "hangs":
             await asyncio.sleep(30)
         return await bump(session, command)
 
-    through = make_url(database_url).set(host=proxy.host, port=proxy.port)
-    url = through.render_as_string(hide_password=False)
-    app = make_app({Bump: handle}, database_url=url, concurrency=3, job_timeout=60.0, commit_timeout=0.5)
+    app = make_app({Bump: handle}, database_url=through, concurrency=3, job_timeout=60.0, commit_timeout=0.5)
     async with running(app) as worker, Producer(settings=queue) as producer:
         await producer.send_many([Bump(name="hangs"), Bump(name="hangs")])
         await until(lambda: len(worker.tasks) == 2)
@@ -125,6 +119,7 @@ async def test_the_server_is_down(
         own_postgres.start()
         await until(lambda: breaker.state is State.CLOSED, seconds=20)
         await until(lambda: worker.ctx["presence"].finished == COMMANDS, seconds=20)
+        assert worker.max_jobs == app.slots
 
 
 async def _on(url: str, make_app: MakeApp) -> App:

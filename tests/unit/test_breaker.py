@@ -95,7 +95,7 @@ async def test_it_opens_again_where_the_one_that_is_let_through_fails(
 
 
 async def test_a_question_that_fails_is_asked_again(
-    breaker: Breaker, database: Database, monkeypatch: pytest.MonkeyPatch
+    breaker: Breaker, database: Database, allowed: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail() -> bool:
         database.asked += 1
@@ -107,6 +107,7 @@ async def test_a_question_that_fails_is_asked_again(
     monkeypatch.setattr(breaker, "_is_away", database.is_away)
     database.away = False
     await until(lambda: breaker.state is State.HALF_OPEN)
+    assert allowed == [0, 1]
 
 
 async def test_closed_down_it_asks_no_more(
