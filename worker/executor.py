@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from producers.commands import Command, UnreadableCommand
 from producers.wire import Answer, Ending
 
-from . import database, driver, retry
+from . import doubt, driver, retry
 from .dead_letters import resolve_letter, write_conflict, write_letter
 from .delivery import Delivery, Later
 from .endings import CONFLICT, find_answer, insert_ending
@@ -52,7 +52,7 @@ async def execute(app: App, delivery: Delivery) -> Answer | Later:
     except Exception as error:  # noqa: BLE001  # it could not be looked up or recorded: it is kept
         told = {"error": type(error).__name__, "sqlstate": sqlstate_of(error)}
         log.error("command.unsettled", **about(delivery), **told)
-        return Later(retry.jittered(1), _away(retry.classify(error)) if await database.is_away(app) else None)
+        return Later(retry.jittered(1), _away(retry.classify(error)) if await doubt.is_away(app) else None)
 
 
 def _away(failure: Failure) -> Failure:
@@ -141,7 +141,7 @@ class Execution:
                 return None
             case Cause.UNKNOWN:
                 return self._later(failure, retry.jittered(0.2))
-            case Cause.AWAY | Cause.SLOW if await database.is_away(self.app):
+            case Cause.AWAY | Cause.SLOW if await doubt.is_away(self.app):
                 return self._later(_away(failure), retry.jittered(1))
             case Cause.REFUSED | Cause.SUPERSEDED:
                 return await self._fail(_REFUSALS[failure.cause], failure, 1)

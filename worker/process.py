@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from arq.worker import Retry, RetryJob, func
 
-from . import database, engine, executor
+from . import doubt, engine, executor
 from .breaker import Breaker
 from .delivery import Later
 from .health import ensure_ready
@@ -79,7 +79,7 @@ class Process(engine.Worker):
         }
         super().__init__(**{**ours, **settings})
         self.app, self.slots = app, self.max_jobs
-        self.ctx["breaker"] = Breaker(partial(database.is_away, app), self._allow)
+        self.ctx["breaker"] = Breaker(partial(doubt.is_away, app), self._allow)
 
     async def main(self) -> None:
         """Make sure of everything that the work needs, then work."""

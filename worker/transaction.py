@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers.connection import cancellations
 
-from . import database, driver, retry
+from . import database, doubt, driver, retry
 from .engine.limit import Limit
 from .failure import AttemptTimeout, Cause, CommitUnknown
 from .sqlstates import sqlstate_of
@@ -75,7 +75,7 @@ async def attempt(
             own.keep(connection)
         elif read_only or not committed:
             closing = asyncio.ensure_future(_close(session, connection if own else None, drop=drop))
-            await database.finish(closing, connection, options.commit_timeout)
+            await doubt.finish(closing, connection, options.commit_timeout)
         if not committed and cancellations() > before:
             raise asyncio.CancelledError
 
@@ -84,7 +84,7 @@ async def _is_unfit(error: Exception, connection: AsyncConnection | None, kept: 
     """Say whether a connection is to be dropped after an error; others may be like it."""
     cause = retry.cause_of(error)
     if connection is not None and (cause in _UNFIT or sqlstate_of(error) == _READ_ONLY):
-        database.renew(connection)
+        doubt.renew(connection)
     if kept is not None and cause in _UNFIT:
         await kept.empty()  # the pool replaces them
     return cause in _UNFIT
@@ -103,14 +103,14 @@ async def _close(session: AsyncSession | None, own: AsyncConnection | None, *, d
 async def _commit(session: AsyncSession, connection: AsyncConnection, limit: float) -> None:
     """COMMIT, through any cancellation. Any end of it but success or a definite error is unknown."""
     committing = asyncio.ensure_future(_commit_and_close(session))
-    await database.finish(committing, connection, limit)
+    await doubt.finish(committing, connection, limit)
     if not committing.done() or committing.cancelled():
         raise CommitUnknown
     error = committing.exception()
     if error is not None:
         if retry.definite(error):
             raise error
-        database.cut(connection)
+        doubt.cut(connection)
         raise CommitUnknown from error
 
 

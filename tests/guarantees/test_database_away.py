@@ -22,7 +22,7 @@ from tests.guarantees.courier import Courier
 from tests.guarantees.deliveries import envelope_of
 from tests.guarantees.provocations import make_things, raising, trying
 from tests.proxy import Proxy
-from worker import database as worker_database
+from worker import doubt
 from worker.app import App
 from worker.delivery import Later
 from worker.demo.servers import PostgresServer
@@ -200,6 +200,6 @@ async def test_the_probe_connects_as_the_engine_does(database_url: str, role: st
         )
 
     engine = create_async_engine("postgresql+asyncpg://nobody:wrong@nowhere.invalid/", async_creator=creator)
-    assert await worker_database.answers(engine, 5)
+    assert await doubt.answers(engine, 5)
     assert engine.pool.checkedin() == 0  # type: ignore[attr-defined]  # it is a QueuePool
     await engine.dispose()
