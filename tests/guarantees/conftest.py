@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pytest
 from arq.worker import Worker
-from sqlalchemy import Row, Table, select
+from sqlalchemy import Row, Table, make_url, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
@@ -23,6 +23,7 @@ from producers import Command, Producer
 from producers.settings import QueueSettings
 from tests.databases import engine_on
 from tests.guarantees.counters import COUNTERS
+from tests.proxy import Proxy
 from worker.app import App, Handler
 from worker.handlers import HANDLERS
 from worker.models.migrations import EXAMPLE
@@ -69,6 +70,25 @@ async def producer(queue: QueueSettings) -> AsyncIterator[Producer]:
     """A producer on that queue."""
     async with Producer(settings=queue) as producer:
         yield producer
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[Proxy]:
+    """A proxy before the test's database."""
+    url = make_url(database_url)
+    async with Proxy(str(url.host), url.port or 5432) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def through(database_url: str, proxy: Proxy) -> str:
+    """The URL of the test's database behind the proxy."""
+    return behind(proxy, database_url)
+
+
+def behind(proxy: Proxy, url: str) -> str:
+    """The same URL, but by a proxy."""
+    return make_url(url).set(host=proxy.host, port=proxy.port).render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ or the server falls over. The command is delivered until it has an answer. Alway
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import QueuePool, make_url, text
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from producers.wire import Answer, Ending
-from tests.guarantees.conftest import Counters, MakeApp, Rows, kept_or_not
+from tests.guarantees.conftest import Counters, MakeApp, Rows, behind, kept_or_not
 from tests.guarantees.counters import COUNTERS, Bump, bump
 from tests.guarantees.courier import Courier
 from tests.guarantees.deliveries import envelope_of
@@ -52,21 +52,9 @@ def at_commit(proxy: Proxy, where: Way, action: Callable[[], object]) -> asyncio
     return proxy.on_bytes(lambda way, data: way is where and word in data, action)
 
 
-def behind(proxy: Proxy, url: str) -> str:
-    through = make_url(url).set(host=proxy.host, port=proxy.port)
-    return through.render_as_string(hide_password=False)
-
-
 @pytest.fixture
-async def proxy(database_url: str) -> AsyncIterator[Proxy]:
-    url = make_url(database_url)
-    async with Proxy(str(url.host), url.port or 5432) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def app(make_app: MakeApp, proxy: Proxy, database_url: str) -> App:
-    return make_app({Bump: bump}, database_url=behind(proxy, database_url))
+def app(make_app: MakeApp, through: str) -> App:
+    return make_app({Bump: bump}, database_url=through)
 
 
 @pytest.fixture

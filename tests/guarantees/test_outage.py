@@ -5,10 +5,8 @@ is left alone until the database answers. Then one command is let through, and a
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from producers import Producer
@@ -28,20 +26,6 @@ COMMANDS = 30
 def carrier() -> str:
     """The engine: arq's own Worker cannot be told to take fewer."""
     return "engine"
-
-
-@pytest.fixture
-async def proxy(database_url: str) -> AsyncIterator[Proxy]:
-    url = make_url(database_url)
-    async with Proxy(str(url.host), url.port or 5432) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def through(database_url: str, proxy: Proxy) -> str:
-    """The URL of the database behind the proxy."""
-    url = make_url(database_url).set(host=proxy.host, port=proxy.port)
-    return url.render_as_string(hide_password=False)
 
 
 async def send(queue: QueueSettings, name: str) -> None:
