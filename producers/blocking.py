@@ -93,11 +93,15 @@ class BlockingProducer:
         return BlockingReceipt(self.run(sending), self)
 
     def send_many(
-        self, commands: Iterable[Command[R]], *, command_ids: Iterable[UUID | str] | None = None
+        self,
+        commands: Iterable[Command[R]],
+        *,
+        command_ids: Iterable[UUID | str] | None = None,
+        ordered: bool = True,
     ) -> list[BlockingReceipt[R]]:
         """Hand many commands to the queue, a thousand in one round trip."""
         try:
-            receipts = self.run(self._producer.send_many(commands, command_ids=command_ids))
+            receipts = self.run(self._producer.send_many(commands, command_ids=command_ids, ordered=ordered))
         except Unsent as error:
             error.accepted = [BlockingReceipt(receipt, self) for receipt in error.accepted]
             raise

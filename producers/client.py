@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -14,12 +15,22 @@ from typing import Any, Generic, Literal, Self, TypeVar, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from .answers import Answers
 from .commands import Command
+from .commands.lanes import Standing
 from .connection import connect, understood
-from .errors import CommandConflict, InvalidSettings, QueueFull, ResultExpired, ResultTimeout, Unsent
+from .errors import (
+    CommandConflict,
+    CommandParked,
+    InvalidSettings,
+    QueueFull,
+    ResultExpired,
+    ResultTimeout,
+    Unsent,
+)
+from .lanes import parked_before, with_lanes
 from .sending import Sending, moment
 from .settings import QueueSettings
 from .wire import Answer, Envelope, Keys, command_uuid
@@ -27,8 +38,9 @@ from .wire import Answer, Envelope, Keys, command_uuid
 R = TypeVar("R")
 Status = Literal["accepted", "duplicate"]
 
-_SCRIPT = Path(__file__).with_name("enqueue.lua").read_text()
+_SCRIPT = with_lanes(Path(__file__).with_name("enqueue.lua").read_text())
 _BATCH = 1000
+_NOWHERE = Standing()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 _LOOK_AGAIN = 5.0
 """Seconds between two looks of who waits for a result, in case that its message was lost."""
@@ -53,7 +65,8 @@ class Receipt(Generic[R]):
     async def result(self, timeout: float | None = None) -> R:
         """Wait at most `timeout` seconds for the result, or for ever.
 
-        Raises CommandRejected, CommandConflict, CommandDead, ResultTimeout, ResultExpired, QueueUnavailable.
+        Raises CommandRejected, CommandConflict, CommandDead, CommandParked, ResultTimeout, ResultExpired and
+        QueueUnavailable. After ResultTimeout and CommandParked the command still waits for its turn.
         """
         answer = await self._producer.answer(self.command_id, timeout)
         answer.raise_error(self.command_id)
@@ -113,27 +126,29 @@ class Producer:
 
         `command_id`: send the same id again and the command still runs once. `delay` (seconds) or `at` (an
         aware time) is when it is due by Redis's clock; past `deadline` (seconds from now, or a time) it is
-        not begun.
+        not begun. Commands of one `ordering_key` run one after the other, whatever they are about.
 
         Raises CommandConflict, QueueFull, QueueUnavailable.
         """
         if delay is not None and at is not None:
             message = "give delay or at, not both"
             raise ValueError(message)
-        if ordering_key is not None:
-            message = "ordering keys need the engine, which this version does not have yet"
-            raise NotImplementedError(message)
-        sending = self._sending(command, command_id)
+        sending = self._sending(command, command_id, ordering_key)
         due = moment(delay or 0, "delay") if at is None else moment(at, "at")
         sending = replace(sending, due=due, deadline="" if deadline is None else moment(deadline, "deadline"))
         [receipt] = await self._submit([sending])
         return cast("Receipt[R]", receipt)
 
     async def send_many(
-        self, commands: Iterable[Command[R]], *, command_ids: Iterable[UUID | str] | None = None
+        self,
+        commands: Iterable[Command[R]],
+        *,
+        command_ids: Iterable[UUID | str] | None = None,
+        ordered: bool = True,
     ) -> list[Receipt[R]]:
         """Hand many commands to the queue, a thousand in one round trip.
 
+        Where they are not `ordered`, they keep no order with others of the same row, and wait for none.
         A full queue or a lost Redis refuses a thousand whole, a conflict only the commands in conflict;
         either ends the call. What was accepted until then stands in the error's `accepted`.
         """
@@ -142,6 +157,7 @@ class Producer:
         )
         receipts: list[Receipt[Any]] = []
         while batch := [self._sending(command, command_id) for command, command_id in islice(pairs, _BATCH)]:
+            batch = batch if ordered else [replace(sending, standing=_NOWHERE) for sending in batch]
             try:
                 receipts += await self._submit(batch)
             except Unsent as error:
@@ -152,23 +168,35 @@ class Producer:
         return receipts
 
     async def send_wired(
-        self, command: type[Command[R]], payload: dict[str, Any], *, command_id: UUID, fingerprint: str
+        self,
+        command: type[Command[R]],
+        payload: dict[str, Any],
+        *,
+        command_id: UUID,
+        fingerprint: str,
+        stands: Standing = _NOWHERE,
     ) -> Receipt[R]:
         """Hand over a command whose payload is JSON values already, and valid, as that of a file's rows is.
 
         Raises PayloadTooLarge, CommandConflict, QueueFull, QueueUnavailable.
         """
         envelope = Envelope(command_id, command.kind, command.version, fingerprint, 0, payload)
-        [receipt] = await self._submit([Sending.wired(command, envelope, limit=self.settings.payload_limit)])
+        sending = Sending.wired(command, envelope, limit=self.settings.payload_limit, stands=stands)
+        [receipt] = await self._submit([sending])
         return cast("Receipt[R]", receipt)
 
     def receipt(self, command_id: UUID | str, command: type[Command[R]]) -> Receipt[R]:
         """Find the receipt of a command that was sent before, perhaps by another process."""
         return Receipt(command_uuid(command_id), None, command, self)
 
-    async def resend(self, command: Command[Any], command_id: UUID, generation: int) -> None:
-        """Replay a failed command: a higher generation goes before what was marked and answered."""
-        await self._submit([Sending.again(command, command_id, generation)])
+    async def resend(
+        self, command: Command[Any], command_id: UUID, generation: int, stands: Standing
+    ) -> None:
+        """Replay a failed command: a higher generation goes before what was marked and answered.
+
+        Where it still has a place in its lanes, it keeps it.
+        """
+        await self._submit([Sending.again(command, command_id, generation, stands)])
 
     async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
         """Wait for the answer of the worker, whatever it says."""
@@ -176,6 +204,7 @@ class Producer:
             async with asyncio.timeout(None if timeout is None else max(timeout, _ONE_LOOK)):
                 return await self._answer(command_id)
         except TimeoutError:
+            await self._not_parked(command_id)
             message = f"no answer within {timeout} s; the command goes on"
             raise ResultTimeout(message, command_id=command_id) from None
 
@@ -190,18 +219,32 @@ class Producer:
                 if raw is None and life != _FOR_EVER:
                     raise ResultExpired(command_id=command_id)
                 raw = raw or await channel.heard(_LOOK_AGAIN)
+                if raw is None:
+                    await self._not_parked(command_id)
             if raw is not None:
                 return Answer.decode(raw)
             if channel.message.done():  # the connection was lost, or is refused
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _sending(self, command: Command[Any], command_id: UUID | str | None) -> Sending:
-        return Sending.of(command, command_id, limit=self.settings.payload_limit)
+    async def _not_parked(self, command_id: UUID) -> None:
+        """Raise CommandParked where a dead command keeps this one waiting: a person has to do something."""
+        with suppress(RedisError, OSError):
+            dead = await parked_before(self.redis, self.keys, command_id)
+            if dead is not None:
+                message = f"it waits behind command {dead}, which is dead; replay or drop that one"
+                raise CommandParked(message, command_id=command_id)
+
+    def _sending(
+        self, command: Command[Any], command_id: UUID | str | None, ordering_key: str | None = None
+    ) -> Sending:
+        limit = self.settings.payload_limit
+        return Sending.of(command, command_id, limit=limit, ordering_key=ordering_key)
 
     async def _submit(self, batch: Sequence[Sending]) -> list[Receipt[Any]]:
-        limit = "" if self.settings.max is None else str(self.settings.max)
-        arguments = [limit, os.urandom(8).hex()]
+        limits = self.settings.max, self.settings.lane_max
+        most, in_lane = ("" if limit is None else str(limit) for limit in limits)
+        arguments = [most, os.urandom(8).hex(), in_lane]
         for sending in batch:
             arguments += sending.arguments()
         try:
@@ -211,6 +254,10 @@ class Producer:
             if reply == b"full":
                 message = f"{self.settings.max} commands wait already (QUEUE_MAX); none of these was accepted"
                 raise QueueFull(message)
+            if reply == b"lane_full":
+                limit = f"{self.settings.lane_max} (QUEUE_LANE_MAX)"
+                message = f"more than {limit} commands of one row would wait; none of these was accepted"
+                raise QueueFull(message, code="lane_full")
         except Unsent as error:
             if len(batch) == 1:
                 error.command_id, error.command = batch[0].command_id, batch[0].command

@@ -3,26 +3,41 @@
 -- KEYS[1]  the queue: arq's sorted set of job ids, scored by the time they are due
 -- KEYS[2]  the bell: a list of at most one hint, for which an idle worker waits
 -- ARGV[1]  most jobs that may wait in the queue, or "" for no limit      ARGV[2]  nonce of this call
--- ARGV[5i-2..5i+2] of command i: command id, envelope (JSON), fingerprint, generation,
---          "due deadline": each "+ms" from now or "ms" since 1970, and the deadline may be missing
--- Reply    per command "accepted", "duplicate" or "conflict"; or the one word "full": nothing was accepted
+-- ARGV[3]  most commands that may stand in one lane, or "" for no limit
+-- and then for each command: command id, envelope (JSON), fingerprint, generation, "due deadline": each "+ms" from
+--          now or "ms" since 1970, and the deadline may be missing; what its stamp has besides (JSON);
+--          how many lanes, the lanes; how many rows it refers to, their lanes
+-- Reply    per command "accepted", "duplicate" or "conflict"; or one word, and nothing was accepted: "full" for
+--          the queue, "lane_full" for a lane
 --
 -- A call that is repeated because its reply was lost has the same nonce, and gets the same answer. The other
 -- keys are made here from the queue's name and the ids, as producers/wire.py makes them.
 
-local function at(text, now)
+local function at(text)
   if not text then return nil end
   if string.sub(text, 1, 1) == '+' then return now + tonumber(string.sub(text, 2)) end
   return tonumber(text)
 end
 
-local queue, bell, most, nonce = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
-local ours = 'crud:' .. queue .. ':'
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local replies, accepted = {}, {}
+local function slice(first, count)
+  local words = {}
+  for i = first, first + count - 1 do words[#words + 1] = ARGV[i] end
+  return words
+end
 
-for arg = 3, #ARGV, 5 do
+local most, nonce, most_in_lane = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local replies, accepted, joining, arg = {}, {}, {}, 4
+
+local function has_room(arg)
+  for i = arg + 7, arg + 6 + ARGV[arg + 6] do
+    local name = ARGV[i]
+    joining[name] = (joining[name] or redis.call('LLEN', ours .. 'lane:' .. name)) + 1
+    if joining[name] > most_in_lane then return false end
+  end
+  return true
+end
+
+while arg <= #ARGV do
   local fingerprint, generation = ARGV[arg + 2], tonumber(ARGV[arg + 3])
   local name = ARGV[arg] .. ':' .. generation
   local mark = redis.call('HMGET', ours .. 'mark:' .. ARGV[arg], 'fingerprint', 'nonce', 'generation')
@@ -33,32 +48,40 @@ for arg = 3, #ARGV, 5 do
     reply = 'accepted'
     accepted[name] = fingerprint
     accepted[#accepted + 1] = arg
+    if most_in_lane and not has_room(arg) then return 'lane_full' end
   elseif mark[1] == fingerprint then
     local again = mark[2] == nonce -- this very call, repeated: its first of an id was accepted
     reply = again and 'accepted' or 'duplicate'
     accepted[name] = again and fingerprint or nil
   end
   replies[#replies + 1] = reply
+  arg = arg + 7 + ARGV[arg + 6]
+  arg = arg + 1 + ARGV[arg]
 end
 
 if #accepted == 0 then return replies end
 if most ~= '' and redis.call('ZCARD', queue) + #accepted > tonumber(most) then return 'full' end
 
 for _, arg in ipairs(accepted) do
-  local id, fingerprint, generation = ARGV[arg], ARGV[arg + 2], ARGV[arg + 3]
+  local id, fingerprint, generation, besides = ARGV[arg], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 5]
+  local lanes = slice(arg + 7, ARGV[arg + 6])
   local starts, ends = string.match(ARGV[arg + 4], '^(%S+) ?(%S*)$')
-  local due = math.max(1, at(starts, now)) -- arq takes a score of 0 for none, and would never run it
-  local deadline = ends ~= '' and at(ends, now)
-  local stamp = string.format('{"accepted":%.0f,"due":%.0f,"deadline":%s}', now, due,
-    deadline and string.format('%.0f', deadline) or 'null')
+  local due = math.max(1, at(starts)) -- arq takes a score of 0 for none, and would never run it
+  local deadline = ends ~= '' and at(ends)
+  local stamp = string.format('{"accepted":%.0f,"due":%.0f,"deadline":%s%s}', now, due,
+    deadline and string.format('%.0f', deadline) or 'null', besides)
   local job_id = queue .. ':' .. id .. (generation == '0' and '' or ':' .. generation)
-  local mark = ours .. 'mark:' .. id
+  local mark, score = ours .. 'mark:' .. id, string.format('%.0f', due)
   redis.call('SET', 'arq:job:' .. job_id, '{"t":null,"f":"execute","k":{},"a":[' .. ARGV[arg + 1] .. ','
     .. stamp .. string.format('],"et":%.0f}', now))
   redis.call('DEL', mark, ours .. 'result:' .. id, ours .. 'failures:' .. job_id, 'arq:engine:' .. job_id)
   redis.call('HSET', mark, 'fingerprint', fingerprint, 'nonce', nonce, 'generation', generation)
-  redis.call('ZADD', queue, due, job_id)
+  local refs = slice(arg + 8 + #lanes, ARGV[arg + 7 + #lanes])
+  if due <= now and #lanes + #refs > 0 then -- a delayed one stands in its lanes once it is due: join.lua
+    if enter(id, job_id, score, lanes, refs, generation ~= '0') then score = FAR end
+  end
+  redis.call('ZADD', queue, score, job_id)
 end
 
-if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
+ring()
 return replies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,8 +12,11 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from .commands import Command
+from .commands.lanes import Standing, standing
 from .errors import PayloadTooLarge
 from .wire import Envelope, command_uuid
+
+_NOW, _NOWHERE = "+0", Standing()
 
 Moment = float | timedelta | datetime
 """Seconds from now, or a time."""
@@ -27,21 +31,30 @@ class Sending:
     envelope: str
     fingerprint: str
     generation: int = 0
-    due: str = "+0"
+    due: str = _NOW
     deadline: str = ""
+    standing: Standing = _NOWHERE
 
     @classmethod
-    def of(cls, command: Command[Any], given: UUID | str | None, *, limit: int) -> Self:
+    def of(
+        cls,
+        command: Command[Any],
+        given: UUID | str | None,
+        *,
+        limit: int,
+        ordering_key: str | None = None,
+    ) -> Self:
         """Set the command's ids and wrap it; raise PayloadTooLarge beyond `limit` bytes."""
         command_id = uuid7() if given is None else command_uuid(given)
-        sending = cls.again(command.identified(None if given is None else command_id), command_id, 0)
+        identified = command.identified(None if given is None else command_id)
+        sending = cls.again(identified, command_id, 0, standing(identified, ordering_key))
         sending.check(limit)
         return sending
 
     @classmethod
-    def wired(cls, command: type[Command[Any]], envelope: Envelope, *, limit: int) -> Self:
+    def wired(cls, command: type[Command[Any]], envelope: Envelope, *, limit: int, stands: Standing) -> Self:
         """Take an envelope as it is; raise PayloadTooLarge beyond `limit` bytes."""
-        sending = cls(command, envelope.id, envelope.encode(), envelope.fingerprint)
+        sending = cls(command, envelope.id, envelope.encode(), envelope.fingerprint, standing=stands)
         sending.check(limit)
         return sending
 
@@ -53,15 +66,27 @@ class Sending:
             raise PayloadTooLarge(message, command_id=self.command_id)
 
     @classmethod
-    def again(cls, command: Command[Any], command_id: UUID, generation: int) -> Self:
+    def again(cls, command: Command[Any], command_id: UUID, generation: int, stands: Standing) -> Self:
         """Wrap a command that has its ids."""
         envelope = Envelope.of(command, command_id, generation)
-        return cls(command, command_id, envelope.encode(), envelope.fingerprint, generation)
+        return cls(
+            command,
+            command_id,
+            envelope.encode(),
+            envelope.fingerprint,
+            generation=generation,
+            standing=stands,
+        )
 
-    def arguments(self) -> tuple[str, str, str, str, str]:
+    def arguments(self) -> list[str]:
         """List its arguments of the script."""
         times = f"{self.due} {self.deadline}" if self.deadline else self.due
-        return str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times
+        lanes, refs = self.standing
+        stamp = f',"lanes":{json.dumps(lanes)}' if lanes else ""
+        if refs and self.due != _NOW:  # its worker will need them
+            stamp += f',"refs":{json.dumps(refs)}'
+        about = [str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times, stamp]
+        return [*about, str(len(lanes)), *lanes, str(len(refs)), *refs]
 
 
 def moment(given: Moment, name: str) -> str:

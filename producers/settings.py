@@ -80,6 +80,11 @@ class QueueSettings(Settings):
         ge=1,
         description="Most commands that may wait; beyond it a send raises QueueFull. No limit by default.",
     )
+    lane_max: int | None = Field(
+        default=100_000,
+        ge=1,
+        description="Most commands of one row that may wait; beyond it a send raises QueueFull.",
+    )
     headroom: float = Field(
         default=0.1,
         ge=0,

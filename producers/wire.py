@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The version of the envelope itself."""
 
+HELD = 1e14
+"""Jobs with this score or a higher one wait for somebody to make them due: the year 5138, in milliseconds."""
+
 _NAMESPACE = UUID("5a3b1f0e-8f2c-5d0a-9c61-7f1c1a6f6b5d")
 """Makes a UUID of a command id that is any other text."""
 
@@ -82,6 +85,24 @@ class Keys:
     def bell(self) -> str:
         """Where an idle worker waits for a hint that there is work: a list of at most one."""
         return f"arq:bell:{self.queue}"
+
+    def lane(self, name: str) -> str:
+        """Where the commands of one row stand, in the order of their acceptance."""
+        return f"crud:{self.queue}:lane:{name}"
+
+    def stand(self, command_id: UUID | str) -> str:
+        """Where it is written what a command waits for, or that it is dead and holds its lanes."""
+        return f"crud:{self.queue}:stand:{command_id}"
+
+    @property
+    def waiting(self) -> str:
+        """Where the commands are that may not run yet, because others stand before them."""
+        return f"crud:{self.queue}:waiting"
+
+    @property
+    def parked(self) -> str:
+        """Where the dead commands are that hold their lanes, scored by the time of their death."""
+        return f"crud:{self.queue}:parked"
 
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""

@@ -116,6 +116,13 @@ async def begin_retry(session: AsyncSession, tables: WorkerTables, letter: Row[A
     return generation
 
 
+async def is_dead(session: AsyncSession, tables: WorkerTables, command_id: UUID) -> bool:
+    """Whether a command has ended as `dead`, and not as `rejected`."""
+    table = tables.processed_commands
+    ending = select(table.c.ending).where(table.c.command_id == command_id)
+    return (await session.execute(ending)).scalar_one_or_none() == Ending.DEAD
+
+
 async def drop_letter(session: AsyncSession, tables: WorkerTables, letter: Row[Any]) -> None:
     """Give a letter up for good: its command ends as `dropped`."""
     processed, letters = tables.processed_commands, tables.dead_letters

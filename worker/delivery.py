@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from producers.commands import Command, Registry, UnreadableCommand
-from producers.wire import Envelope
+from producers.wire import Ending, Envelope
 
 from .failure import Failure
 
@@ -34,12 +34,21 @@ Count = Callable[[str], Awaitable[Failures]]
 """Counts a failure for good and tells the sum; a run that is never told about costs nothing."""
 
 
+Holds = Callable[[Sequence[str]], Awaitable[bool]]
+"""Says whether a command stands in one of these lanes."""
+
+
+async def _empty(lanes: Sequence[str]) -> bool:  # noqa: ARG001
+    return False
+
+
 @dataclass(slots=True)
 class Delivery:
     """One delivery of one command.
 
     `envelope` is None where the bytes in `body` could not be read, and `problem` says why. `first` is
-    false where the queue may have delivered it before. `revived` is the command, if it was made already.
+    false where the queue may have delivered it before. `unbegun` is how it ends without being begun. `lanes`
+    are those that it stands in. `revived` is the command, if it was made already.
     """
 
     command_id: UUID
@@ -49,8 +58,10 @@ class Delivery:
     count: Count = field(repr=False)
     problem: str = ""
     first: bool = True
-    expired: bool = False
+    unbegun: Ending | None = None
     accepted_at: datetime | None = None
+    lanes: Sequence[str] = ()
+    holds: Holds = field(default=_empty, repr=False)
     revived: Command[Any] | None = field(default=None, repr=False)
 
     @property

@@ -1,23 +1,32 @@
 #!lua flags=allow-oom
--- Leave answers for the producers that wait, tell those that listen, and let the marks go in their time.
+-- Leave answers for the producers that wait, tell those that listen, let the marks go in their time; and let the
+-- commands go from their lanes, so that others may run.
 --
--- KEYS[3i-2..3i] of command i: our mark, the result, the failures so far
--- ARGV[1]  ms to keep an answer      ARGV[2]  ms to keep a mark
--- ARGV[2i+1..2i+2] of command i: the answer (JSON), the generation of the delivery
+-- KEYS[1]  the queue      KEYS[2]  the bell
+-- ARGV[1]  ms to keep an answer      ARGV[2]  ms to keep a mark      ARGV[3]  "1" to ring for what is set free
+-- and then for each command: its id, the generation of the delivery, its job id, the answer (JSON) or "" for none,
+--          "1" where it is dead and keeps its lanes, how many lanes it stands in, the lanes
 -- Reply    per command 1, or 0 where it has been replayed since: the answer of a late delivery is not wanted
 
-local replies = {}
-for i = 1, #KEYS / 3 do
-  local mark, result, answer = KEYS[3 * i - 2], KEYS[3 * i - 1], ARGV[2 * i + 1]
+local replies, freed, arg = {}, false, 4
+while arg <= #ARGV do
+  local id, answer, lanes = ARGV[arg], ARGV[arg + 3], {}
+  local mark, result = ours .. 'mark:' .. id, ours .. 'result:' .. id
   local generation = redis.call('HGET', mark, 'generation')
-  if generation and tonumber(generation) > tonumber(ARGV[2 * i + 2]) then
-    replies[i] = 0
+  for i = arg + 6, arg + 5 + ARGV[arg + 5] do lanes[#lanes + 1] = ARGV[i] end
+  if generation and tonumber(generation) > tonumber(ARGV[arg + 1]) then
+    replies[#replies + 1] = 0
   else
-    redis.call('DEL', KEYS[3 * i])
-    redis.call('PEXPIRE', mark, ARGV[2])
-    redis.pcall('SET', result, answer, 'PX', ARGV[1]) -- a Redis that has no room loses the answer only
-    redis.pcall('PUBLISH', result, answer) -- a user without rights on channels leaves it to the producer to look
-    replies[i] = 1
+    redis.call('DEL', ours .. 'failures:' .. ARGV[arg + 2])
+    if answer ~= '' then
+      redis.call('PEXPIRE', mark, ARGV[2])
+      redis.pcall('SET', result, answer, 'PX', ARGV[1]) -- a Redis that has no room loses the answer only
+      redis.pcall('PUBLISH', result, answer) -- a user without rights on channels leaves it to the producer to look
+    end
+    if ARGV[arg + 4] == '1' then park(id, lanes) elseif #lanes > 0 then freed = leave(id, lanes) or freed end
+    replies[#replies + 1] = 1
   end
+  arg = arg + 6 + #lanes
 end
+if freed and ARGV[3] == '1' then ring() end
 return replies

@@ -16,6 +16,7 @@ from .upserts import insert_or_nothing, insert_or_replace, insert_unless_there
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from .delivery import Delivery
@@ -64,6 +65,11 @@ async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Del
         if row.generation != delivery.generation:
             return Answer(Ending(row.ending), None, _EDITED)
         return Answer(Ending.REJECTED, None, CONFLICT)
+    return answer_of(row)
+
+
+def answer_of(row: Row[Any]) -> Answer:
+    """Tell the ending that is recorded."""
     if row.summary is not None:
         message = "the result was too large to keep; its summary has the ids and the count"
         return Answer(

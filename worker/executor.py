@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from producers.commands import Command, UnreadableCommand
 from producers.wire import Answer, Ending
 
-from . import doubt, driver, retry
+from . import doubt, driver, orphans, retry
 from .dead_letters import resolve_letter, write_conflict, write_letter
 from .delivery import Delivery, Later
 from .endings import CONFLICT, find_answer, insert_ending
@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 _CONFLICTS = 20
 _REFUSALS = {Cause.REFUSED: Ending.REJECTED, Cause.SUPERSEDED: Ending.SUPERSEDED}
-_EXPIRED = {"code": "expired", "message": "its deadline passed before it was begun"}
+_UNBEGUN = {
+    Ending.EXPIRED: {"code": "expired", "message": "its deadline passed before it was begun"},
+    Ending.CANCELLED: {"code": "cancelled", "message": "it was aborted before it was begun"},
+}
 
 
 class EndedElsewhere(Exception):
@@ -78,11 +81,11 @@ class Execution:
         self.read_only = self.command is not None and self.command.read_only
 
     async def run(self) -> Answer | Later:
-        """Look where it may have ended, expire it where it is late, or attempt it until something follows."""
+        """Look where it may have ended, end it unbegun, or attempt it until something follows."""
         if not self.delivery.first and (found := await self._look()) is not None:
             return found
-        if self.delivery.expired:
-            return await self._record(Answer(Ending.EXPIRED, error=_EXPIRED))
+        if self.delivery.unbegun is not None:
+            return await self._record(Answer(self.delivery.unbegun, error=_UNBEGUN[self.delivery.unbegun]))
         deadline = asyncio.get_running_loop().time() + self.options.job_timeout
         for turn in count(1):
             try:
@@ -146,10 +149,10 @@ class Execution:
             case Cause.REFUSED | Cause.SUPERSEDED:
                 return await self._fail(_REFUSALS[failure.cause], failure, 1)
             case Cause.PARENT:
-                tries = await self.delivery.count("parent")
-                if tries.count <= len(retry.PARENT_PAUSES):
-                    return self._later(failure, retry.PARENT_PAUSES[tries.count - 1])
-                return await self._fail(Ending.REJECTED, failure, tries.count)
+                pause, counted = await orphans.pause(self.app, self.delivery, self.command)
+                if pause is not None:
+                    return self._later(failure, pause)
+                return await self._fail(Ending.REJECTED, failure, counted)
             case Cause.UNREADABLE:
                 tries = await self.delivery.count("unreadable")
                 if tries.age < self.options.unreadable_timeout:

@@ -15,7 +15,7 @@ from arq.connections import RedisSettings
 from arq.worker import RetryJob, func
 from redis.exceptions import RedisError
 
-from . import executor
+from .delivering import carry_out
 from .delivery import Later
 from .health import ensure_ready
 from .logs import log
@@ -36,9 +36,12 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
     began = time.monotonic()
     with presence:
         try:
-            delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
-            early = await transport.early(received)
-            outcome = Later(early) if early else await executor.execute(transport.app, delivery)
+            if early := await transport.early(received):
+                await transport.reschedule(job_id, early)
+                raise RetryJob  # noqa: TRY301  # it is for arq
+            delivery, outcome = await carry_out(
+                transport, job_id, received, first=ctx["job_try"] == 1, score=ctx["score"]
+            )
             if isinstance(outcome, Later):
                 await transport.reschedule(job_id, outcome.delay)
                 raise RetryJob  # noqa: TRY301  # it is for arq

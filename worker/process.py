@@ -13,13 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 from arq.worker import Retry, RetryJob, func
 
-from . import doubt, engine, executor
+from . import doubt, engine
 from .breaker import Breaker
+from .delivering import carry_out
 from .delivery import Later
 from .health import ensure_ready
 from .logs import log
 from .received import Received, deserialize, serialize
-from .service import NEVER, SIGN_OF_LIFE, UNSETTLED_PAUSE, ended, longest, redis_pool, start, stop
+from .service import (
+    NEVER,
+    SIGN_OF_LIFE,
+    UNSETTLED_PAUSE,
+    ended,
+    longest,
+    redis_pool,
+    start,
+    stop,
+    tell_parked,
+)
 from .transport import DEPOSIT, Answered, Transport
 
 if TYPE_CHECKING:
@@ -38,8 +49,9 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
     began = time.monotonic()
     with presence:
         try:
-            delivery = await transport.delivery(job_id, received, first=ctx["job_try"] == 1)
-            outcome = await executor.execute(transport.app, delivery)
+            delivery, outcome = await carry_out(
+                transport, job_id, received, first=ctx["job_try"] == 1, score=ctx["score"]
+            )
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
             raise (Retry(UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
@@ -48,6 +60,8 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
         raise Retry(outcome.delay)
     presence.finished += 1
     answered = Answered(job_id, delivery, outcome)
+    if delivery.lanes:
+        ctx["look_soon"]()  # in the round trip that settles: what stood behind it may run
     ended(answered, began)
     return answered
 
@@ -79,18 +93,21 @@ class Process(engine.Worker):
         }
         super().__init__(**{**ours, **settings})
         self.app, self.slots = app, self.max_jobs
+        self.ctx["look_soon"] = self.look_soon
         self.ctx["breaker"] = Breaker(partial(doubt.is_away, app), self._allow)
 
     async def main(self) -> None:
         """Make sure of everything that the work needs, then work."""
         await ensure_ready(self.app, self.pool)
         await super().main()
+        if self.burst:
+            await tell_parked(self.ctx["transport"])
 
     def _allow(self, more: int | None) -> None:
         """Take no more commands, or one beside those that run and hang, or with None as many as ever."""
         beside = len(self.tasks) if more else 0
         self.max_jobs = self.slots if more is None else min(self.slots, beside + more)
-        self._look_at = 0.0
+        self.look_soon()
         self._wake.set()
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
@@ -101,9 +118,10 @@ class Process(engine.Worker):
         super().handle_sig_wait_for_completion(signum)
 
     def _deposit(self, say: engine.Say, settled: Sequence[engine.Settlement]) -> None:
-        answers = [one.value for one in settled if isinstance(one.value, Answered)]
-        if answers:
-            say(DEPOSIT, *self.ctx["transport"].deposits(answers))
+        registry = self.app.registry
+        told = [one.value.told(registry) for one in settled if isinstance(one.value, Answered)]
+        if told:
+            say(DEPOSIT, *self.ctx["transport"].deposits(told, ring=not self._free()))
 
 
 def run(app: App, *, burst: bool = False) -> None:

@@ -45,11 +45,12 @@ def deserialize(raw: bytes, registry: Registry | None = None) -> dict[str, Any]:
 def _read(raw: bytes, registry: Registry | None) -> Received:
     match _value(raw):
         case {"f": "execute", "a": [envelope, {"accepted": int(at)} as stamp]}:
-            if not (
-                0 <= at <= _END_OF_TIME and _is_time(stamp.get("due")) and _is_time(stamp.get("deadline"))
-            ):
-                raise ValueError("its times are none")
-            known = Envelope.decode(envelope)
+            if not (0 <= at <= _END_OF_TIME and _is_stamp(**stamp)):
+                raise ValueError("its stamp is none")
+            try:
+                known = Envelope.decode(envelope)
+            except ValueError as error:  # it has its place in its lanes all the same
+                return Received(raw, None, stamp, str(error))
             return Received(raw, known, stamp, command=_command(known, registry))
         case {"f": "execute"}:
             raise ValueError("no envelope in it")
@@ -66,8 +67,10 @@ def _command(envelope: Envelope, registry: Registry | None) -> Command[Any] | No
     return None
 
 
-def _is_time(value: Any) -> bool:
-    return value is None or isinstance(value, int)
+def _is_stamp(due: Any = None, deadline: Any = None, lanes: Any = (), refs: Any = (), **_: Any) -> bool:
+    names = (*lanes, *refs)
+    times = all(time is None or isinstance(time, int) for time in (due, deadline))
+    return times and all(isinstance(name, str) for name in names)
 
 
 def _value(raw: bytes) -> Any:

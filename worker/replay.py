@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from producers.client import Producer
 from producers.commands import UnreadableCommand
+from producers.commands.lanes import standing
 from producers.commands.registry import explain
 from producers.connection import understood
 from producers.errors import CommandConflict, CommandError, Unsent
 from producers.settings import QueueSettings
-from producers.wire import Answer, Ending, Keys
+from producers.wire import Answer, Ending
 
-from .dead_letters import DROPPED, begin_retry, drop_letter, read_letter
+from .dead_letters import DROPPED, begin_retry, drop_letter, is_dead, read_letter
+from .transport import Told, Transport
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -76,9 +78,12 @@ async def replay(
             raise CannotReplay(message, command_id=command_id)
         command = _command(app, letter, payload, changes or {})
         generation = await begin_retry(session, app.tables, letter)
+        stands = standing(command)
+        if await is_dead(session, app.tables, command_id):  # it has kept its place, and takes no other
+            stands = stands._replace(lanes=lanes_of(letter.body))
     producer = Producer(settings=_queue_of(app, letter), redis=redis)
     try:
-        await producer.resend(command, command_id, generation)
+        await producer.resend(command, command_id, generation, stands)
     except CommandConflict:
         message = f"command {command_id} is on its way already, as it was before this edit"
         raise CannotReplay(message, command_id=command_id) from None
@@ -88,22 +93,31 @@ async def replay(
 
 
 async def drop(app: App, redis: Redis, command_id: UUID) -> None:
-    """Give a command up for good."""
+    """Give a command up for good; what stands behind it goes on."""
     async with app.sessions.begin() as session:
         letter = await fetch(session, app, command_id, lock=True)
         if letter.state not in {"rejected", "dead"}:
             message = f"command {command_id} is {letter.state}, so it cannot be dropped"
             raise CannotReplay(message, command_id=command_id)
         await drop_letter(session, app.tables, letter)
-    queue = _queue_of(app, letter)
+    transport = Transport(app, redis, _queue_of(app, letter))
+    answer = Answer(Ending.DROPPED, error=DROPPED).encode()
+    job_id, lanes = transport.keys.job_id(command_id, letter.generation), lanes_of(letter.body)
     async with understood():
-        at = Keys(queue.name).result(command_id)
-        await redis.set(at, Answer(Ending.DROPPED, error=DROPPED).encode(), px=round(queue.result_ttl * 1000))
+        await transport.tell([Told(command_id, letter.generation, job_id, answer, parks=False, lanes=lanes)])
 
 
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:
     """Find the queue that the command came from, where its producer waits: not always the one served here."""
     return app.queue.model_copy(update={"name": letter.queue})
+
+
+def lanes_of(body: bytes) -> tuple[str, ...]:
+    """Read the lanes that a command stood in when it came; none where that is not possible."""
+    try:
+        return tuple(json.loads(body)["a"][1]["lanes"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ()
 
 
 def payload_of(body: bytes) -> Any:

@@ -16,6 +16,7 @@ from . import executor
 from .logs import configure, is_on, log
 from .presence import Presence
 from .received import deserialize, serialize
+from .sweep import Sweeper
 from .transport import Answered, Transport
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ async def start(app: App, ctx: dict[str, Any]) -> None:
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()
+    ctx["sweeper"] = Sweeper(app, ctx["transport"])
+    ctx["sweeper"].start()
     log.info("worker.started", queue=app.queue.name, slots=app.slots, kinds=len(app.registry))
 
 
@@ -72,7 +75,16 @@ async def stop(app: App, ctx: dict[str, Any]) -> None:
     """Take the sign of life down and close the engine."""
     if "breaker" in ctx:
         await ctx["breaker"].close()
+    if "sweeper" in ctx:
+        await ctx["sweeper"].stop()
     if "presence" in ctx:
         await ctx["presence"].stop()
         log.info("worker.stopped", finished=ctx["presence"].finished)
     await app.close()
+
+
+async def tell_parked(transport: Transport) -> None:
+    """Say at the end of a burst what it has left, because dead commands stand before it."""
+    parked, waiting = await transport.parked()
+    if parked or waiting:
+        log.warning("lanes.parked", dead=parked, waiting=waiting, see="python -m worker dead list")

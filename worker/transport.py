@@ -6,23 +6,30 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from producers.wire import Answer, Keys, command_uuid
+from producers.commands import Registry
+from producers.lanes import with_lanes
+from producers.wire import Answer, Ending, Keys, command_uuid
 
 from .delivery import Delivery, Failures
 from .engine import Script
 from .received import Received
 
 if TYPE_CHECKING:
-    from arq.connections import ArqRedis
+    from redis.asyncio import Redis
+
+    from producers.settings import QueueSettings
 
     from .app import App
 
-DEPOSIT, _COUNT, _RESCHEDULE = (
-    Script.beside(__file__, name) for name in ("deposit", "count_failure", "reschedule")
+_FOLDER = Path(__file__).parent
+DEPOSIT, _JOIN, _SWEEP = (
+    Script(with_lanes((_FOLDER / f"{name}.lua").read_text())) for name in ("deposit", "join", "sweep")
 )
+_COUNT, _RESCHEDULE = (Script.beside(__file__, name) for name in ("count_failure", "reschedule"))
 
 
 @dataclass(slots=True)
@@ -33,15 +40,43 @@ class Answered:
     delivery: Delivery
     answer: Answer
 
+    def told(self, registry: Registry) -> Told:
+        """Say what Redis is told of it."""
+        delivery, answer = self.delivery, self.answer
+        parks = (
+            bool(delivery.lanes) and answer.ending is Ending.DEAD and parks_when_dead(registry, delivery.kind)
+        )
+        ended = delivery.command_id, delivery.generation, self.job_id
+        return Told(*ended, answer.encode(), parks, delivery.lanes)
+
+
+class Told(NamedTuple):
+    """What Redis is told of a command that has ended; `answer` is JSON, or "" where none is known."""
+
+    command_id: UUID
+    generation: int
+    job_id: str
+    answer: str
+    parks: bool
+    lanes: Sequence[str]
+
+
+def parks_when_dead(registry: Registry, kind: str) -> bool:
+    """Whether what stands behind a command waits once it is dead; a read leaves no letter to mend."""
+    command = registry.get(kind)
+    return command is None or (command.parks and not command.read_only)
+
 
 class Transport:
     """What one worker process says to Redis about the jobs it runs."""
 
-    def __init__(self, app: App, redis: ArqRedis) -> None:
-        self.app, self.redis, self.keys = app, redis, Keys(app.queue.name)
-        self._deposit, self._count, self._reschedule = (
-            redis.register_script(script.text) for script in (DEPOSIT, _COUNT, _RESCHEDULE)
+    def __init__(self, app: App, redis: Redis, queue: QueueSettings | None = None) -> None:
+        self.app, self.redis, self.queue = app, redis, queue or app.queue
+        self.keys = Keys(self.queue.name)
+        self._deposit, self._join, self._sweep, self._count, self._reschedule = (
+            redis.register_script(script.text) for script in (DEPOSIT, _JOIN, _SWEEP, _COUNT, _RESCHEDULE)
         )
+        self._lanes = [self.keys.queue, self.keys.bell]
 
     async def delivery(self, job_id: str, received: Received, *, first: bool) -> Delivery:
         """Say what was delivered."""
@@ -54,11 +89,40 @@ class Transport:
             envelope=envelope,
             problem=received.problem,
             first=first,
-            expired=deadline is not None and await self._now() > deadline,
+            unbegun=Ending.EXPIRED if deadline is not None and await self._now() > deadline else None,
             accepted_at=datetime.fromtimestamp(accepted / 1000, UTC) if accepted else None,
+            lanes=stamp.get("lanes", ()),
             count=lambda reason: self.count(job_id, reason),
+            holds=self.holds,
             revived=received.command,
         )
+
+    async def may_run(self, job_id: str, received: Received) -> bool:
+        """Have a delayed command join its lanes, now that it is due; say whether nothing is before it."""
+        stamp = received.stamp
+        lanes, refs = stamp.get("lanes", ()), stamp.get("refs", ())
+        if not lanes or (stamp.get("due") or 0) <= stamp["accepted"]:
+            return True  # it has waited outside the queue until it might
+        envelope = received.envelope
+        command_id = envelope.id if envelope else self._id_of(job_id)
+        about = [str(command_id), job_id, stamp["due"], len(lanes), *lanes, len(refs), *refs]
+        return bool(await self._join(keys=self._lanes, args=about))
+
+    async def waits(self, command_id: UUID) -> bool:
+        """Whether a command has not had its turn in its lanes."""
+        return bool(await self.redis.exists(self.keys.stand(command_id)))
+
+    async def holds(self, lanes: Sequence[str]) -> bool:
+        """Whether a command stands in one of these lanes."""
+        return bool(lanes) and bool(await self.redis.exists(*map(self.keys.lane, lanes)))
+
+    async def parked(self) -> tuple[list[str], int]:
+        """Return the dead commands that keep their lanes, and how many commands wait for others."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zrange(self.keys.parked, 0, 99)
+            pipe.zcard(self.keys.waiting)
+            parked, waiting = await pipe.execute()
+        return [name.decode() for name in parked], waiting
 
     async def early(self, received: Received) -> float:
         """Seconds until a delayed command is due by Redis's clock; arq goes by the worker's own."""
@@ -78,19 +142,34 @@ class Transport:
 
     async def deposit(self, answered: Answered) -> None:
         """Leave an answer where its producer waits, unless the command has been replayed since."""
-        keys, arguments = self.deposits([answered])
+        await self.tell([answered.told(self.app.registry)])
+
+    async def tell(self, ended: Sequence[Told]) -> None:
+        """Tell Redis of commands that have ended."""
+        keys, arguments = self.deposits(ended, ring=True)
         await self._deposit(keys=keys, args=arguments)
 
-    def deposits(self, answers: Sequence[Answered]) -> tuple[list[str], list[str]]:
-        """Return the keys and arguments of the script that deposits answers."""
-        queue = self.app.queue
-        keys: list[str] = []
-        arguments = [str(round(queue.result_ttl * 1000)), str(round(queue.mark_ttl * 1000))]
-        for answered in answers:
-            at = str(answered.delivery.command_id)
-            keys += [self.keys.mark(at), self.keys.result(at), self.keys.failures(answered.job_id)]
-            arguments += [answered.answer.encode(), str(answered.delivery.generation)]
-        return keys, arguments
+    def deposits(self, ended: Sequence[Told], *, ring: bool) -> tuple[list[str], list[str | int]]:
+        """Return the keys and arguments of the script that tells it.
+
+        `ring` says whether workers hear of what may run now that these have left their lanes.
+        """
+        queue = self.queue
+        arguments: list[str | int] = [round(queue.result_ttl * 1000), round(queue.mark_ttl * 1000), int(ring)]
+        for command_id, generation, job_id, answer, parks, lanes in ended:
+            arguments += [str(command_id), generation, job_id, answer, int(parks), len(lanes), *lanes]
+        return self._lanes, arguments
+
+    async def sweep(self, most: int) -> tuple[int, list[tuple[UUID, int, list[str]]]]:
+        """Look after commands that wait, at most at so many that nobody has looked at for a while.
+
+        Returns how many were looked at, and whose job is gone: id, generation, the lanes that it heads.
+        """
+        looked, gone = await self._sweep(keys=self._lanes, args=[most])
+        return looked, [
+            (UUID(command_id.decode()), int(generation), [lane.decode() for lane in lanes])
+            for command_id, generation, *lanes in gone
+        ]
 
     async def _now(self) -> float:
         seconds, micros = await self.redis.time()

@@ -41,6 +41,7 @@ _BAD, _REJECTED, _DEAD = 2, 3, 4
     metavar="COLUMN=FIELD",
     help="The field that a column is; COLUMN= leaves it out. May be repeated.",
 )
+@click.option("--ordered", is_flag=True, help="Keep rows of one key in order, with what else is sent for it.")
 @click.option("--dry-run", is_flag=True, help="Read and validate every row, and send none.")
 @click.option(
     "--on-error",
@@ -62,6 +63,7 @@ def load(
     key: str | None,
     by: str | None,
     columns: tuple[str, ...],
+    ordered: bool,
     dry_run: bool,
     on_error: OnError,
     form: Format | None,
@@ -90,6 +92,7 @@ def load(
                 key=key,
                 by=by,
                 columns=mapped,
+                ordered=ordered,
                 dry_run=dry_run,
                 on_error=on_error,
                 form=form,

@@ -74,6 +74,9 @@ def _sub_command(caller: Caller, command: type[Command[Any]]) -> click.Command:
         ),
         click.Option(["--command-id"], help="A UUID or any text: sent twice, the command runs once."),
         click.Option(["--delay"], type=_SECONDS, help="Seconds from now at which it is due."),
+        click.Option(
+            ["--ordering-key"], help="Run one after the other with all that are sent under this text."
+        ),
         click.Option(["--deadline"], type=_SECONDS, help="Seconds from now after which it is not begun."),
     ]
     taken = {"help", *(param.name for param in params if isinstance(param, click.Option))}
@@ -112,9 +115,8 @@ def _send(caller: Caller, fields: Fields, /, **given: Any) -> None:
 
 async def _run(caller: Caller, command: Command[Any], given: dict[str, Any]) -> None:
     async with caller.producer() as producer:
-        receipt = await producer.send(
-            command, command_id=given["command_id"], delay=given["delay"], deadline=given["deadline"]
-        )
+        options = {name: given[name] for name in ("command_id", "delay", "deadline", "ordering_key")}
+        receipt = await producer.send(command, **options)
         if not given["wait"]:
             print_result({"command_id": receipt.command_id, "status": receipt.status})
             return

@@ -7,7 +7,7 @@ from uuid_utils.compat import uuid7
 
 from .atomic import Atomic
 from .attributes import F
-from .base import Command, NewId, Payload, Query, Ref, View
+from .base import Command, Key, NewId, Payload, Query, Ref, View
 from .bulk import Imported, Refusal
 from .conditions import Condition
 from .like import (
@@ -159,6 +159,7 @@ __all__ = [
     "ImportUsers",
     "Imported",
     "KeptPost",
+    "Key",
     "LikeCommand",
     "LikeKey",
     "LikeView",

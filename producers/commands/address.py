@@ -42,6 +42,11 @@ class Addressed(Payload):
         """The name of the field that names the row."""
         return self._named()[0]
 
+    def lane_key(self) -> tuple[Any, ...] | None:
+        """Return the key, where that is what names the row."""
+        address = self.address
+        return (getattr(self, address),) if address == self.unique[0] else None
+
 
 class Changing(Payload):
     """A command that carries new values: only what was set is written, null included."""
@@ -138,6 +143,10 @@ class Upserting(Changing):
             message = f"by must be one of {', '.join(self.unique)}, and that field must be set"
             raise ValueError(message)
         return self
+
+    def lane_key(self) -> tuple[Any, ...] | None:
+        """Return the key, where that is what finds the row."""
+        return (getattr(self, self.by),) if self.by == self.unique[0] else None
 
     @property
     def changes(self) -> dict[str, Any]:

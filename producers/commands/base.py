@@ -41,6 +41,13 @@ class Ref:
         self.entity = entity
 
 
+class Key:
+    """Marks a field that is the key of the row it is about, or a part of it: `Annotated[str, Key()]`.
+
+    Commands of one entity and key are carried out one after the other, in the order of their acceptance.
+    """
+
+
 class Generated:
     """Marks an id that the producer makes when none is given."""
 
@@ -50,15 +57,16 @@ def _unless_fingerprint(value: str, info: SerializationInfo) -> str | None:
 
 
 @cache
-def _generated(payload: type[Payload]) -> tuple[str, ...]:
+def marked(payload: type[Payload], kind: type[Key | Generated]) -> tuple[str, ...]:
+    """List the fields of a payload that bear such a mark."""
     return tuple(
         name
         for name, field in payload.model_fields.items()
-        if any(isinstance(mark, Generated) for mark in field.metadata)
+        if any(isinstance(mark, kind) for mark in field.metadata)
     )
 
 
-NewId = Annotated[UUID, Field(description="chosen by the producer"), Generated()]
+NewId = Annotated[UUID, Field(description="chosen by the producer"), Key(), Generated()]
 """The id of a new row: a UUIDv7, or derived from the command id where one is given.
 
 The field itself says `= Field(default_factory=uuid7)`: type checkers do not look for it in Annotated.
@@ -89,6 +97,9 @@ class Payload(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    entity: ClassVar[str] = ""
+    """What its key is the key of: by default what the command's kind begins with."""
+
     @field_validator("*", mode="after")
     @classmethod
     def _storable_text(cls, value: Any) -> Any:
@@ -98,7 +109,7 @@ class Payload(BaseModel):
         """Return a copy whose generated ids are set: derived from `seed`, or as they are where it is None."""
         update: dict[str, Any] = {}
         given = self.model_fields_set
-        for name in _generated(type(self)):
+        for name in marked(type(self), Generated):
             if name not in given:
                 update[name] = getattr(self, name) if seed is None else uuid5(seed, name)
         for name in given:
@@ -116,9 +127,14 @@ class Payload(BaseModel):
     @property
     def has_its_ids(self) -> bool:
         """Whether its own ids are set, and nothing in it could want one: the quick way through many rows."""
-        return self.model_fields_set.issuperset(_generated(type(self))) and not any(
+        return self.model_fields_set.issuperset(marked(type(self), Generated)) and not any(
             isinstance(value, Payload | tuple) for value in self.__dict__.values()
         )
+
+    def lane_key(self) -> tuple[Any, ...] | None:
+        """Return the key of the row that it names, by the fields marked `Key`; None if it names none."""
+        key = tuple(getattr(self, name) for name in marked(type(self), Key))
+        return key if key and None not in key else None
 
     def to_wire(self) -> dict[str, Any]:
         """Return the fields that were set, as JSON values."""
@@ -149,6 +165,8 @@ class Command(Payload, Generic[R_co]):
     version: ClassVar[int] = 1
     lifts: ClassVar[Mapping[int, Lift]] = {}
     read_only: ClassVar[bool] = False
+    parks: ClassVar[bool] = True
+    """Whether what stands behind it waits, once it is dead, until it is replayed or dropped."""
     imported_by: ClassVar[type[Command[Any]] | None] = None
     """The command that takes many rows of this one as its `rows`, with an `Imported` as its result.
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .base import Command, Items, Payload, Query, Ref, View
+from .base import Command, Items, Key, Payload, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate
 from .listing import Listing
 from .query import Counting, Finding, Including, Ordering, Page
@@ -50,8 +50,8 @@ class LikeView(View):
 class LikeKey(Payload):
     """What names a like: a user and a post."""
 
-    user_id: Liker
-    post_id: Liked
+    user_id: Annotated[Liker, Key()]
+    post_id: Annotated[Liked, Key()]
 
 
 class ImportLikes(Command[Imported]):

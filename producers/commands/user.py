@@ -66,6 +66,8 @@ def _named(user: U) -> U:
 class NewPost(Payload):
     """A post that is created together with its author."""
 
+    entity: ClassVar[str] = "post"
+
     id: NewId = Field(default_factory=uuid7)
     title: Title
     content: Content = ""
@@ -74,6 +76,8 @@ class NewPost(Payload):
 class KeptPost(Payload):
     """A post of a user: one that is there, changed in what is set, or a new one, which needs a title."""
 
+    entity: ClassVar[str] = "post"
+
     id: NewId = Field(default_factory=uuid7)
     title: Title | None = None
     content: Content | None = None
@@ -81,6 +85,8 @@ class KeptPost(Payload):
 
 class NewProfile(Payload):
     """A profile that is created together with its user."""
+
+    entity: ClassVar[str] = "profile"
 
     id: NewId = Field(default_factory=uuid7)
     bio: Bio | None = None

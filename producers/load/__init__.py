@@ -36,6 +36,7 @@ async def load(
     form: Format | None = None,
     wait: bool = False,
     dry_run: bool = False,
+    ordered: bool = False,
     report: Callable[[Loaded], None] | None = None,
     registry: Registry | None = None,
 ) -> Loaded:
@@ -48,8 +49,9 @@ async def load(
 
     A bad row raises BadRow, once the rows before it are sent, or is skipped. A full queue is waited for and,
     with `wait`, so is every result. Rows that came to nothing go into a file beside the input
-    (`Loaded.rejects`). `report` is told of each step. With `dry_run` all rows are read, and none is sent.
-    `registry` makes the commands inside an Atomic.
+    (`Loaded.rejects`). Rows keep no order, with each other or with what else is sent, unless they are
+    `ordered`: then those of one key do. `report` is told of each step. With `dry_run` all rows are read, and
+    none is sent. `registry` makes the commands inside an Atomic.
 
     Raises BadRow, whose `loaded` says what was sent before, QueueUnavailable and OSError.
     """
@@ -64,7 +66,8 @@ async def load(
         outcomes = Outcomes(path, loaded, on_error=on_error, rejects=rejects)
         if dry_run:
             outcomes = Outcomes(path, loaded, on_error="skip")
-        batches = Batches(producer, outcomes, command, wait=wait, report=report or (lambda _: None))
+        report = report or (lambda _: None)
+        batches = Batches(producer, outcomes, command, wait=wait, ordered=ordered, report=report)
         try:
             for command_of_row in _commands(rows, fields, ids, outcomes, by=by):
                 if not dry_run:

@@ -40,10 +40,11 @@ class Batches:
         command: type[Command[Any]],
         *,
         wait: bool,
+        ordered: bool,
         report: Callable[[Loaded], None],
     ) -> None:
         self._producer, self._outcomes, self._wait, self._report = producer, outcomes, wait, report
-        self._bulk = Bulk(command)
+        self._bulk, self._ordered = Bulk(command, ordered=ordered), ordered
         most = producer.settings.max
         # A batch of commands must fit in the queue, and an import in a command: it shrinks where it does not.
         self._size = _BATCH if most is None else min(_BATCH, max(1, most // 2))
@@ -104,7 +105,7 @@ class Batches:
             ids = [UUID(bytes=row.id.bytes) for row in batch]
             try:
                 commands = [row.command for row in batch]
-                send = partial(self._producer.send_many, commands, command_ids=ids)
+                send = partial(self._producer.send_many, commands, command_ids=ids, ordered=self._ordered)
                 receipts = await self._send(send, len(batch))
             except PayloadTooLarge as error:
                 large = ids.index(error.command_id) if error.command_id in ids else 0

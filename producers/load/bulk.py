@@ -11,6 +11,7 @@ import uuid_utils
 
 from ..client import Producer, Receipt
 from ..commands import Command, Imported, Payload
+from ..commands.lanes import Standing, standing
 
 _NAMESPACE = UUID("7c0f5d0e-2f0b-5b6b-9d0f-0b7e6a1f4c3d")
 
@@ -29,8 +30,8 @@ class RowCommand(NamedTuple):
 class Bulk:
     """Puts the rows of one kind of command together into the command that imports them, in one load."""
 
-    def __init__(self, command: type[Command[Any]]) -> None:
-        self.of = command.imported_by
+    def __init__(self, command: type[Command[Any]], *, ordered: bool) -> None:
+        self.of, self._ordered = command.imported_by, ordered
         self._run = uuid4().hex
         if self.of is None:
             return
@@ -71,7 +72,16 @@ class Bulk:
             payload["by"] = by
         fingerprint = digest.hexdigest()
         command_id = uuid5(_NAMESPACE, fingerprint)
-        return await producer.send_wired(of, payload, command_id=command_id, fingerprint=fingerprint)
+        stands = self._standing(of, wanted, by) if self._ordered else Standing()
+        return await producer.send_wired(
+            of, payload, command_id=command_id, fingerprint=fingerprint, stands=stands
+        )
+
+    def _standing(self, of: type[Command[Any]], rows: Sequence[dict[str, Any]], by: str | None) -> Standing:
+        """Say in which lanes these rows stand: their keys are text here, which is what lanes are named by."""
+        made = tuple(self._row.model_construct(**values) for values in rows)
+        values: dict[str, Any] = {"rows": made, "by": by}
+        return standing(of.model_construct(None, **values))
 
 
 def _row_type(command: type[Command[Any]]) -> type[Payload]:

@@ -137,6 +137,9 @@ def carrier(request: pytest.FixtureRequest) -> str:
 on_plain_arq = pytest.mark.parametrize("carrier", ["arq"], indirect=True)
 """For faults that only arq's own Worker has a moment for."""
 
+on_engine = pytest.mark.parametrize("carrier", ["engine"], indirect=True)
+"""For what is promised, or can be provoked, only where every worker is the engine."""
+
 
 @pytest.fixture
 def drain(carrier: str) -> Drain:

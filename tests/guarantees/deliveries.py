@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from producers.commands import Command
-from producers.wire import Answer, Envelope
+from producers.wire import Answer, Ending, Envelope
 from worker import executor
 from worker.app import App
 from worker.delivery import Delivery, Failures, Later
@@ -17,9 +17,9 @@ def envelope_of(command: Command[Any], command_id: UUID | None = None) -> Envelo
 
 
 async def outcome_of(
-    app: App, envelope: Envelope, *, first: bool = False, expired: bool = False
+    app: App, envelope: Envelope, *, first: bool = False, unbegun: Ending | None = None
 ) -> Answer | Later:
-    """Deliver once; `expired` says that the command's deadline has passed."""
+    """Deliver once; `unbegun` is how the command ends without being begun."""
     failures: Counter[str] = Counter()
 
     async def count(reason: str) -> Failures:
@@ -27,7 +27,7 @@ async def outcome_of(
         return Failures(failures[reason], 0)
 
     body = envelope.encode().encode()
-    delivery = Delivery(envelope.id, app.queue.name, body, envelope, count, first=first, expired=expired)
+    delivery = Delivery(envelope.id, app.queue.name, body, envelope, count, first=first, unbegun=unbegun)
     return await executor.execute(app, delivery)
 
 

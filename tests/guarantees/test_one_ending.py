@@ -61,7 +61,7 @@ def deliver(make_app: MakeApp, counters: Counters) -> Deliver:  # noqa: ARG001  
 
     def deliver(ending: Ending, envelope: Envelope) -> Delivering:
         app = make_app({Bump: HANDLERS[ending]}, max_attempts=1, commit_timeout=20, job_timeout=20)
-        return asyncio.create_task(outcome_of(app, envelope, expired=ending is EXPIRED))
+        return asyncio.create_task(outcome_of(app, envelope, unbegun=EXPIRED if ending is EXPIRED else None))
 
     return deliver
 

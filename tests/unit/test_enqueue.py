@@ -10,6 +10,7 @@ from fakeredis import FakeAsyncRedis
 
 from producers import CommandConflict, Producer, QueueFull, QueueSettings
 from producers.commands import CreateUser
+from producers.commands.lanes import Standing
 from producers.wire import Answer, Ending, Envelope
 
 ADA = CreateUser(username="ada")
@@ -18,7 +19,7 @@ BOB = CreateUser(username="bob")
 
 async def run_script(producer: Producer, *sendings: Any, nonce: str) -> list[bytes]:
     """Run the enqueue script as the producer does, with a nonce of the test's."""
-    arguments = ["", nonce, *(value for sending in sendings for value in sending.arguments())]
+    arguments = ["", nonce, "", *(value for sending in sendings for value in sending.arguments())]
     replies: list[bytes] = await producer._enqueue(
         keys=[producer.keys.queue, producer.keys.bell], args=arguments
     )
@@ -45,7 +46,8 @@ async def test_a_plain_arq_worker_reads_what_was_enqueued(producer: Producer) ->
     assert (function, options, tries) == ("execute", {}, None)
     assert Envelope.decode(envelope).payload == {"username": "ada", "id": str(receipt.command.id)}
     assert before <= enqueued <= time.time() * 1000
-    assert stamp == {"accepted": enqueued, "due": enqueued, "deadline": None}
+    lanes = [f"user:{receipt.command.id}"]
+    assert stamp == {"accepted": enqueued, "due": enqueued, "deadline": None, "lanes": lanes}
     [(member, score)] = await producer.redis.zrange(producer.keys.queue, 0, -1, withscores=True)
     assert member.decode() == producer.keys.job_id(receipt.command_id)
     assert score == enqueued
@@ -111,7 +113,7 @@ async def test_a_higher_generation_goes_before_what_was_answered(producer: Produ
     await producer.redis.delete(producer.keys.job(at), producer.keys.queue)
     await producer.redis.set(producer.keys.result(at), answer.encode())
 
-    await producer.resend(BOB, at, generation=1)
+    await producer.resend(BOB, at, 1, Standing())
 
     _, [envelope, _], *_ = await job(producer, at, generation=1)
     assert (envelope["generation"], envelope["payload"]["username"]) == (1, "bob")
@@ -120,8 +122,8 @@ async def test_a_higher_generation_goes_before_what_was_answered(producer: Produ
 
 
 async def test_the_same_generation_is_replayed_once(producer: Producer) -> None:
-    await producer.resend(ADA, at := uuid4(), generation=1)
-    await producer.resend(ADA, at, generation=1)
+    await producer.resend(ADA, at := uuid4(), 1, Standing())
+    await producer.resend(ADA, at, 1, Standing())
     assert await waiting(producer) == 1
 
 

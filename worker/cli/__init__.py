@@ -2,11 +2,11 @@
 
 from .dead import dead
 from .group import cli
-from .operate import check, demo, migrate, status
+from .operate import check, demo, migrate, status, why
 from .run import run
 from .tables import tables
 
-for command in (run, migrate, check, status, dead, tables, demo):
+for command in (run, migrate, check, status, why, dead, tables, demo):
     cli.add_command(command)
 
 __all__ = ["cli"]

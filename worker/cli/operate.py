@@ -1,17 +1,19 @@
-"""`migrate`, `check`, `status` and `demo`: what an operator asks first."""
+"""`migrate`, `check`, `status`, `why` and `demo`: what an operator asks first."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import click
 from sqlalchemy import func, select
 
-from producers.wire import Keys
+from producers.commands.lanes import lane
+from producers.wire import HELD, Keys
 
 from ..app import App
 from ..database import transaction_options
@@ -19,7 +21,10 @@ from ..dead_letters import count_letters
 from ..health import checks, workers
 from ..migrate import migrate as run_migrations
 from ..types import utcnow
+from ..why import Place, Why, lines
 from .group import load_app, opened, settle
+
+_UUID_LENGTH = 36
 
 
 @click.command()
@@ -76,6 +81,7 @@ def status(path: str, *, as_json: bool) -> None:
     queue = state["queue"]
     waiting = f"{queue['due']} due, {queue['delayed']} delayed, oldest {queue['oldest_s']:.1f} s"
     click.echo(f"queue    {queue['name']}: {waiting}")
+    click.echo(f"lanes    {queue['in_lanes']} wait for others, {queue['parked']} dead hold their lanes")
     for worker in state["workers"]:
         work = f"{worker['running']} of {worker['slots']} slots, {worker['finished']} finished"
         click.echo(f"worker   {worker['name']}: {work}")
@@ -89,16 +95,18 @@ def status(path: str, *, as_json: bool) -> None:
 
 async def _state(app: App) -> dict[str, Any]:
     async with opened(app) as redis:
-        name = app.queue.name
-        now = time.time() * 1000
+        name, keys = app.queue.name, Keys(app.queue.name)
         async with redis.pipeline(transaction=True) as pipe:
             pipe.time()
             pipe.zcard(name)
             pipe.zrange(name, 0, 0, withscores=True)
-            (seconds, micros), total, oldest = await pipe.execute()
+            pipe.zcard(keys.waiting)
+            pipe.zcard(keys.parked)
+            (seconds, micros), total, oldest, waiting, parked = await pipe.execute()
             now = seconds * 1000 + micros / 1000
-        delayed = await redis.zcount(name, f"({now}", "+inf")
-        at_work = await workers(redis, Keys(name))
+        delayed = await redis.zcount(name, f"({now}", f"({HELD:.0f}")
+        held = await redis.zcount(name, HELD, "+inf")
+        at_work = await workers(redis, keys)
         table = app.tables.processed_commands
         async with app.sessions() as session:
             await session.connection(execution_options=transaction_options(app.engine, read_only=True))
@@ -107,12 +115,48 @@ async def _state(app: App) -> dict[str, Any]:
             endings = (await session.execute(recent.group_by(table.c.ending))).all()
             letters = await count_letters(session, app.tables)
     oldest_s = max(0.0, (now - oldest[0][1]) / 1000) if oldest else 0.0
+    counts = {"due": total - delayed - held, "delayed": delayed, "in_lanes": waiting, "parked": parked}
     return {
-        "queue": {"name": name, "due": total - delayed, "delayed": delayed, "oldest_s": round(oldest_s, 3)},
+        "queue": {"name": name, **counts, "oldest_s": round(oldest_s, 3)},
         "workers": at_work,
         "endings_last_hour": {ending: count for ending, count in endings},  # noqa: C416  # rows, not pairs
         "dead_letters": letters,
     }
+
+
+@click.command()
+@click.argument("entity")
+@click.argument("key", nargs=-1, required=True, metavar="KEY...")
+@click.option("--limit", default=20, metavar="N", help="Show at most so many commands.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def why(path: str, entity: str, key: tuple[str, ...], limit: int, *, as_json: bool) -> None:
+    """Tell what stands before a row now, as in `why user 0198...`; a key of several parts is several KEYs."""
+    app = load_app(path)
+    name = lane(entity, tuple(map(_canonical, key)))
+
+    async def work() -> tuple[int, list[Place]]:
+        async with opened(app) as redis, app.sessions() as session:
+            return await Why(app, redis, session).lane(name, limit)
+
+    length, places = settle(work())
+    if as_json:
+        click.echo(
+            json.dumps({"lane": name, "length": length, "places": [place.as_json() for place in places]})
+        )
+        return
+    for line in lines(places):
+        click.echo(line)
+    if length > len(places):
+        click.echo(f"and {length - len(places)} more")
+    if not length:
+        click.echo(f"nothing stands in the lane of {' '.join((entity, *key))}", err=True)
+
+
+def _canonical(part: str) -> str:
+    with suppress(ValueError):
+        return str(UUID(part)) if len(part) == _UUID_LENGTH else part
+    return part
 
 
 @click.command()

@@ -91,5 +91,5 @@ if following[2] then
     redis.call('LPUSH', KEYS[3], '1') -- there is work for another worker
   end
 end
-reply[3] = redis.call('ZCARD', queue)
+reply[3] = redis.call('ZCOUNT', queue, '-inf', '(1e14') -- those beyond wait for somebody to make them due
 return reply

@@ -200,6 +200,10 @@ class Worker(arq.Worker):
         except Exception:  # noqa: BLE001  # it is somebody else's
             logger.exception("on_settle failed")
 
+    def look_soon(self) -> None:
+        """Look for jobs in the next round trip, if a slot is free."""
+        self._look_at = 0.0001
+
     def _wants(self) -> int:
         """Say how many jobs to claim now: none where there is no reason to look."""
         return self._free() if self.loop.time() >= self._look_at else 0
@@ -219,7 +223,7 @@ class Worker(arq.Worker):
             self._start(claim)
         self._queued = look.queued
         if len(look.claims) == asked:
-            self._look_at = 0.0001  # there may be more: look as soon as a slot is free
+            self.look_soon()  # there may be more
             self._hungry.clear()
         else:
             due_in = self.poll_delay_s if look.due_in is None else min(self.poll_delay_s, look.due_in)
@@ -304,7 +308,7 @@ class Worker(arq.Worker):
                 continue
             if hint:
                 self._hungry.clear()  # until the look has come back short
-                self._look_at = 0.0001
+                self.look_soon()
                 self._wake.set()
 
     async def _beat(self) -> None:

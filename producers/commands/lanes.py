@@ -1,0 +1,81 @@
+"""The lanes that a command stands in, one for each row it names by its key; the rows it refers to."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from .base import Command, Key, Payload, Ref, marked
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class Reference(NamedTuple):
+    """A row that a command needs: its `entity`, and the `field` that has its `key`."""
+
+    entity: str
+    field: str
+    key: Any
+
+
+class Standing(NamedTuple):
+    """Names of lanes: `lanes` it stands in, `refs` are those of rows that it needs; each name once."""
+
+    lanes: tuple[str, ...] = ()
+    refs: tuple[str, ...] = ()
+
+
+def standing(command: Command[Any], ordering_key: str | None = None) -> Standing:
+    """Say where a command stands whose ids are set; nowhere, if it is a read that may be stale."""
+    if getattr(command, "stale_ok", False):
+        return Standing()
+    lanes: dict[str, None] = {}
+    refs: dict[str, Reference] = {}
+    _walk(command, "", lanes, refs)
+    if ordering_key is not None:
+        lanes[f":{ordering_key}"] = None
+    return Standing((*lanes,), (*refs,))
+
+
+def referred(command: Command[Any]) -> dict[str, Reference]:
+    """List the rows that a command refers to, by the names of their lanes."""
+    refs: dict[str, Reference] = {}
+    _walk(command, "", {}, refs)
+    return refs
+
+
+def lane(entity: str, key: object) -> str:
+    """Name the lane of a row: its key is a UUID, an int, a str, or a tuple of these."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return ":".join([entity, *map(str, parts)])
+
+
+@cache
+def references(payload: type[Payload]) -> tuple[tuple[str, str], ...]:
+    """List the fields that hold the key of another row, each with the entity of that row."""
+    return tuple(
+        (name, mark.entity)
+        for name, field in payload.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Ref)
+    )
+
+
+def _walk(payload: Payload, outer: str, lanes: dict[str, None], refs: dict[str, Reference]) -> None:
+    entity = payload.entity or (isinstance(payload, Command) and payload.kind.partition(".")[0]) or outer
+    if (key := payload.lane_key()) is not None:
+        lanes[lane(entity, key)] = None
+    for name, other in references(type(payload)):
+        if (value := getattr(payload, name)) is not None:
+            refs[lane(other, value)] = Reference(other, name, value)
+    by = getattr(payload, "by", None)
+    for value in payload.__dict__.values():
+        if isinstance(value, _PLAIN):
+            continue
+        if isinstance(value, Payload):
+            _walk(value, entity, lanes, refs)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Payload):
+            if by and by not in marked(type(value[0]), Key):
+                continue  # the rows are found by another field
+            for item in value:
+                _walk(item, entity, lanes, refs)

@@ -1,0 +1,47 @@
+#!lua flags=allow-oom
+-- Look at commands that wait: set those free that need not any more, and find those whose job is gone from the
+-- queue while others wait for them: a worker has finished it that knows of no lanes, or somebody deleted it.
+--
+-- KEYS[1]  the queue      KEYS[2]  the bell
+-- ARGV[1]  most to look at: those first that were not looked at for the longest time
+-- Reply    {how many were looked at, of each command whose job is gone {its id, its generation, the lanes that it
+--          heads...}}
+
+local gone, places, freed = {}, {}, false
+
+local function ask(id, lane)
+  if redis.call('HEXISTS', ours .. 'stand:' .. id, 'parked') == 1 then return end
+  if not places[id] then
+    local generation = redis.call('HGET', ours .. 'mark:' .. id, 'generation') or '0'
+    local job_id = queue .. ':' .. id .. (generation == '0' and '' or ':' .. generation)
+    if redis.call('ZSCORE', queue, job_id) then return end
+    gone[#gone + 1] = {id, generation}
+    places[id] = gone[#gone]
+  end
+  if lane and not places[id][lane] then
+    places[id][#places[id] + 1] = lane
+    places[id][lane] = true
+  end
+end
+
+local waiting = redis.call('ZRANGEBYSCORE', ours .. 'waiting', '-inf', now - 4000, 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(waiting) do
+  redis.call('ZADD', ours .. 'waiting', string.format('%.0f', now), id)
+  local stand = redis.call('HGETALL', ours .. 'stand:' .. id)
+  if #stand == 0 then redis.call('ZREM', ours .. 'waiting', id) end
+  if set_free(id) then
+    freed = true
+  else
+    for i = 1, #stand, 2 do
+      local kind, name = string.match(stand[i], '^(%a+):?(.*)$')
+      if kind == 'lane' then
+        local head = redis.call('LINDEX', ours .. 'lane:' .. name, 0)
+        if head then ask(head, name) end
+      elseif kind == 'behind' then
+        ask(name)
+      end
+    end
+  end
+end
+if freed then ring() end
+return {#waiting, gone}

@@ -1,0 +1,82 @@
+"""Looks after the commands that wait in lanes, in case that what they wait for has gone without a word.
+
+Whoever ends a command frees those behind it. A worker of another kind may finish a job and know nothing of
+lanes, and a person may delete one: then the database is asked how it ended, and its place is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+from sqlalchemy import select
+
+from producers.wire import Ending
+
+from . import endings
+from .logs import log
+from .transport import Told, parks_when_dead
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from .app import App
+    from .transport import Transport
+
+_EVERY = 5.0
+_MOST, _BATCHES = 1000, 10
+
+
+class Sweeper:
+    """Sweeps the lanes of one queue every five seconds; many processes share the work."""
+
+    def __init__(self, app: App, transport: Transport) -> None:
+        self._app, self._transport = app, transport
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._task = asyncio.create_task(self._sweep_on())
+
+    async def stop(self) -> None:
+        """Sweep no more."""
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # more than once: with Python 3.11 a driver can lose a cancellation
+            await asyncio.wait({self._task}, timeout=1)
+
+    async def sweep(self) -> None:
+        """Look at all that wait, and that nobody has looked at for a while."""
+        for _ in range(_BATCHES):
+            looked, gone = await self._transport.sweep(_MOST)
+            if gone:
+                await self._transport.tell(await self._told(gone))
+            if looked < _MOST:
+                return
+
+    async def _sweep_on(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            try:
+                await self.sweep()
+            except (RedisError, OSError) as error:
+                log.info("sweep.redis_away", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # the database may be away in many ways: next time again
+                log.warning("sweep.failed", error=type(error).__name__)
+
+    async def _told(self, gone: list[tuple[UUID, int, list[str]]]) -> list[Told]:
+        """Say how commands ended whose jobs are gone; a write always has an ending before its job goes."""
+        async with self._app.transaction() as session:
+            table = self._app.tables.processed_commands
+            found = select(table).where(table.c.command_id.in_([command_id for command_id, _, _ in gone]))
+            rows = {row.command_id: row for row in await session.execute(found)}
+        told = []
+        for command_id, generation, lanes in gone:
+            answer, parks = "", False
+            if (row := rows.get(command_id)) is not None and row.generation >= generation:
+                answer = endings.answer_of(row).encode()
+                parks = row.ending == Ending.DEAD and parks_when_dead(self._app.registry, row.kind)
+            log.warning("lane.head_gone", command_id=str(command_id), ended=bool(answer))
+            job_id = self._transport.keys.job_id(command_id, generation)
+            told.append(Told(command_id, generation, job_id, answer, parks, lanes))
+        return told
