@@ -42,13 +42,21 @@ async def _empty(lanes: Sequence[str]) -> bool:  # noqa: ARG001
     return False
 
 
+UNBEGUN = {
+    Ending.EXPIRED: {"code": "expired", "message": "its deadline passed before it was begun"},
+    Ending.CANCELLED: {"code": "cancelled", "message": "it was aborted before it was begun"},
+}
+"""What the producer is told of a command that ends without being begun."""
+
+
 @dataclass(slots=True)
 class Delivery:
     """One delivery of one command.
 
     `envelope` is None where the bytes in `body` could not be read, and `problem` says why. `first` is
-    false where the queue may have delivered it before. `unbegun` is how it ends without being begun. `lanes`
-    are those that it stands in. `revived` is the command, if it was made already.
+    false where the queue may have delivered it before. `unbegun` is how it ends without being begun; with a
+    `conviction` it is dead. `lanes` are those that it stands in. `revived` is the command, if it was made
+    already.
     """
 
     command_id: UUID
@@ -59,6 +67,7 @@ class Delivery:
     problem: str = ""
     first: bool = True
     unbegun: Ending | None = None
+    conviction: Failure | None = None
     accepted_at: datetime | None = None
     lanes: Sequence[str] = ()
     holds: Holds = field(default=_empty, repr=False)

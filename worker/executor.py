@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING
 from producers.commands import Command, UnreadableCommand
 from producers.wire import Answer, Ending
 
-from . import doubt, driver, orphans, retry
+from . import doubt, driver, orphans, retry, suspects
 from .dead_letters import resolve_letter, write_conflict, write_letter
-from .delivery import Delivery, Later
+from .delivery import UNBEGUN, Delivery, Later
 from .endings import CONFLICT, find_answer, insert_ending
 from .failure import Cause, Failure
 from .logs import log
-from .sqlstates import sqlstate_of
 from .transaction import attempt
 
 if TYPE_CHECKING:
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
 
 _CONFLICTS = 20
 _REFUSALS = {Cause.REFUSED: Ending.REJECTED, Cause.SUPERSEDED: Ending.SUPERSEDED}
-_UNBEGUN = {
-    Ending.EXPIRED: {"code": "expired", "message": "its deadline passed before it was begun"},
-    Ending.CANCELLED: {"code": "cancelled", "message": "it was aborted before it was begun"},
-}
 
 
 class EndedElsewhere(Exception):
@@ -50,12 +45,14 @@ class EndedElsewhere(Exception):
 
 async def execute(app: App, delivery: Delivery) -> Answer | Later:
     """Carry out one delivery: return the answer of its command, or when to deliver it again."""
+    execution = Execution(app, delivery)
     try:
-        return await Execution(app, delivery).run()
+        return await execution.run()
     except Exception as error:  # noqa: BLE001  # it could not be looked up or recorded: it is kept
-        told = {"error": type(error).__name__, "sqlstate": sqlstate_of(error)}
-        log.error("command.unsettled", **about(delivery), **told)
-        return Later(retry.jittered(1), _away(retry.classify(error)) if await doubt.is_away(app) else None)
+        met = retry.classify(error)
+        log.error("command.unsettled", **about(delivery), error=met.error_class, sqlstate=met.sqlstate)
+        failure = execution.failure or met  # what the attempt met comes first
+        return Later(retry.jittered(1), _away(failure) if await doubt.is_away(app) else failure)
 
 
 def _away(failure: Failure) -> Failure:
@@ -73,6 +70,7 @@ class Execution:
     def __init__(self, app: App, delivery: Delivery) -> None:
         self.app, self.delivery, self.options = app, delivery, app.options
         self.command: Command[Any] | None = None
+        self.failure: Failure | None = None
         self.problem: UnreadableCommand | None = None
         try:
             self.command = delivery.command(app.registry)
@@ -80,25 +78,27 @@ class Execution:
             self.problem = problem
         self.read_only = self.command is not None and self.command.read_only
 
-    async def run(self) -> Answer | Later:
+    async def run(self) -> Answer | Later:  # noqa: PLR0911
         """Look where it may have ended, end it unbegun, or attempt it until something follows."""
         if not self.delivery.first and (found := await self._look()) is not None:
             return found
-        if self.delivery.unbegun is not None:
-            return await self._record(Answer(self.delivery.unbegun, error=_UNBEGUN[self.delivery.unbegun]))
+        if (ending := self.delivery.unbegun) is not None:
+            return await self._record(Answer(ending, error=UNBEGUN[ending]))
+        if self.delivery.conviction is not None:
+            return await self._fail(Ending.DEAD, self.delivery.conviction, suspects.MOST)
         deadline = asyncio.get_running_loop().time() + self.options.job_timeout
         for turn in count(1):
             try:
                 return await self._attempt(deadline)
             except EndedElsewhere:
-                failure = None
+                self.failure = None
             except Exception as error:  # noqa: BLE001  # every error has a line in the table of retry.py
-                failure = retry.classify(error, read_only=self.read_only)
+                self.failure = retry.classify(error, read_only=self.read_only)
             if (found := await self._look()) is not None:
                 return found
-            if failure is None:  # what ended it was replayed or pruned between the two looks
+            if self.failure is None:  # what ended it was replayed or pruned between the two looks
                 return Later(retry.jittered(0.1))
-            follows = await self._follow(failure, turn)
+            follows = await self._follow(self.failure, turn)
             if follows is not None:
                 return follows
         raise AssertionError  # pragma: no cover  # count() has no end

@@ -29,6 +29,7 @@ class Cause(StrEnum):
     DEPLOY = "schema_missing"
     UNREADABLE = "unreadable"
     UNKNOWN = "commit_unknown"
+    POISON = "poison"
 
 
 class AttemptTimeout(Exception):

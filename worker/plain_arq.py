@@ -39,9 +39,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
             if early := await transport.early(received):
                 await transport.reschedule(job_id, early)
                 raise RetryJob  # noqa: TRY301  # it is for arq
-            delivery, outcome = await carry_out(
-                transport, job_id, received, first=ctx["job_try"] == 1, score=ctx["score"]
-            )
+            delivery, outcome = await carry_out(ctx, received)
             if isinstance(outcome, Later):
                 await transport.reschedule(job_id, outcome.delay)
                 raise RetryJob  # noqa: TRY301  # it is for arq

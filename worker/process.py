@@ -31,7 +31,8 @@ from .service import (
     stop,
     tell_parked,
 )
-from .transport import DEPOSIT, Answered, Transport
+from .suspects import Suspects
+from .transport import DEPOSIT, Answered
 
 if TYPE_CHECKING:
     from .app import App
@@ -43,15 +44,12 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
 
     Without an ending nothing but Retry and RetryJob is raised: the job stays.
     """
-    transport: Transport = ctx["transport"]
     presence: Presence = ctx["presence"]
     job_id: str = ctx["job_id"]
     began = time.monotonic()
     with presence:
         try:
-            delivery, outcome = await carry_out(
-                transport, job_id, received, first=ctx["job_try"] == 1, score=ctx["score"]
-            )
+            delivery, outcome = await carry_out(ctx, received)
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
             raise (Retry(UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
@@ -94,6 +92,8 @@ class Process(engine.Worker):
         super().__init__(**{**ours, **settings})
         self.app, self.slots = app, self.max_jobs
         self.ctx["look_soon"] = self.look_soon
+        self._allowed, self._may_claim = self.slots, True
+        self.ctx["suspects"] = Suspects(self._claim, lambda: len(self.tasks))
         self.ctx["breaker"] = Breaker(partial(doubt.is_away, app), self._allow)
 
     async def main(self) -> None:
@@ -106,7 +106,16 @@ class Process(engine.Worker):
     def _allow(self, more: int | None) -> None:
         """Take no more commands, or one beside those that run and hang, or with None as many as ever."""
         beside = len(self.tasks) if more else 0
-        self.max_jobs = self.slots if more is None else min(self.slots, beside + more)
+        self._allowed = self.slots if more is None else min(self.slots, beside + more)
+        self._limit()
+
+    def _claim(self, may: bool) -> None:  # noqa: FBT001
+        """Claim no command while one is run alone."""
+        self._may_claim = may
+        self._limit()
+
+    def _limit(self) -> None:
+        self.max_jobs = self._allowed if self._may_claim else 0
         self.look_soon()
         self._wake.set()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from producers.commands import Registry
@@ -17,6 +17,7 @@ from producers.wire import Answer, Ending, Keys, command_uuid
 from .delivery import Delivery, Failures
 from .engine import Script
 from .received import Received
+from .suspects import ALONE
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .app import App
 
 _FOLDER = Path(__file__).parent
+_SUSPECTED = "suspected"
 DEPOSIT, _JOIN, _SWEEP = (
     Script(with_lanes((_FOLDER / f"{name}.lua").read_text())) for name in ("deposit", "join", "sweep")
 )
@@ -107,6 +109,19 @@ class Transport:
         command_id = envelope.id if envelope else self._id_of(job_id)
         about = [str(command_id), job_id, stamp["due"], len(lanes), *lanes, len(refs), *refs]
         return bool(await self._join(keys=self._lanes, args=about))
+
+    async def is_suspected(self, job_id: str) -> bool:
+        """Whether the database session of a job before this one crashed."""
+        reading: Any = self.redis.hexists(self.keys.failures(job_id), _SUSPECTED)
+        return bool(await reading)
+
+    async def suspect(self, job_id: str, *, suspected: bool) -> None:
+        """Have a job be run alone, or not; what was counted against it before is forgotten."""
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(self.keys.failures(job_id), _SUSPECTED, ALONE)
+            if suspected:
+                pipe.hset(self.keys.failures(job_id), _SUSPECTED, "1")
+            await pipe.execute()
 
     async def waits(self, command_id: UUID) -> bool:
         """Whether a command has not had its turn in its lanes."""

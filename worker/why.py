@@ -76,11 +76,12 @@ class Why:
             pipe.zscore(keys.queue, job_id)
             pipe.hget(f"arq:engine:{job_id}", "tries")
             pipe.get(f"arq:job:{job_id}")
-            (seconds, _), parked, stands, runs_now, due, tries, body = await pipe.execute()
+            (seconds, micros), parked, stands, runs_now, due, tries, body = await pipe.execute()
+        now = seconds + micros / 1e6
         place = Place(command_id, lane, "gone", _kind(body), runs=int(tries or 0))
         if parked is not None:
             letter = await self._letter(command_id)
-            place.state, place.seconds = "dead", seconds - parked / 1000
+            place.state, place.seconds = "dead", now - parked / 1000
             place.kind, place.told = (letter.kind, f"{letter.code}: {letter.message}") if letter else ("", "")
         elif runs_now:
             place.state = "running"
@@ -88,7 +89,7 @@ class Why:
             place.state = "waiting"
             place.before = await self._before(command_id, lane, depth)
         elif due is not None:
-            place.seconds = max(0.0, due / 1000 - seconds)
+            place.seconds = max(0.0, due / 1000 - now)
             place.state = "later" if place.seconds else "due"
         return place
 
@@ -119,6 +120,8 @@ def _state(place: Place) -> str:
     match place.state:
         case "dead":
             return f"dead for {place.seconds:.0f} s ({place.told}); mend it: python -m worker dead show"
+        case "later" if not place.runs:
+            return f"is due in {place.seconds:.1f} s"
         case "later":
             return f"is tried again in {place.seconds:.1f} s, after {place.runs} runs"
         case "running":

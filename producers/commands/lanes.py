@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from .base import Command, Key, Payload, Ref, marked
 
@@ -56,9 +57,15 @@ def references(payload: type[Payload]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (name, mark.entity)
         for name, field in payload.model_fields.items()
-        for mark in field.metadata
+        for mark in (*field.metadata, *_within(field.annotation))
         if isinstance(mark, Ref)
     )
+
+
+def _within(annotation: Any) -> Iterator[Any]:
+    """Give the marks inside `Annotated[UUID, Ref("user")] | None`."""
+    for part in get_args(annotation):
+        yield from getattr(part, "__metadata__", ())
 
 
 def _walk(payload: Payload, outer: str, lanes: dict[str, None], refs: dict[str, Reference]) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -110,3 +111,30 @@ async def test_posts_that_came_before_their_authors_are_loaded_again(
     await load(producer, users, CreateUser, wait=True)
     assert counts(await load(producer, posts, CreatePost, wait=True)) == (2, 0, 2, 0)
     assert await scalar(engine, "SELECT count(*) FROM posts") == 2
+
+
+@pytest.mark.parametrize("by", ["id", "username"])
+async def test_rows_of_one_key_are_kept_in_order_where_that_is_asked_for(
+    by: str, producer: Producer, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    path, ids = tmp_path / "users.csv", [uuid4() for _ in range(20)]
+    rows = [f"{id_},u{n},{turn}" for turn in range(150) for n, id_ in enumerate(ids)]
+    path.write_text("\n".join(["id,username,age", *rows]))
+    columns = {"id": ""} if by == "username" else None
+    loaded = await load(producer, path, UpsertUser, by=by, columns=columns, ordered=True, wait=True)
+    assert loaded.applied == 3000
+    if by == "id":  # a row that is found by another field stands in no lane
+        assert await scalar(engine, "SELECT count(*) FROM users WHERE age = 149") == 20
+    assert await scalar(engine, "SELECT count(*) FROM users") == 20
+
+
+async def test_without_it_an_import_stands_in_no_lane(
+    redis_url: str, queue_name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,username\n" + f"{uuid4()},ada\n")
+    async with Producer(redis_url, queue=queue_name) as producer:
+        for ordered in (False, True):
+            await load(producer, path, CreateUser, ordered=ordered)
+            lanes = [key async for key in producer.redis.scan_iter(f"crud:{queue_name}:lane:*")]
+            assert len(lanes) == ordered

@@ -12,8 +12,7 @@
 --
 -- The in-progress key decides who has a job, the score never does: a job whose key is there is passed over.
 -- That of a job claimed here lives as long as its lease, and its score is the lease's end: it is out of the
--- way of the next look, and comes back by itself: first of all, however many others wait. A worker that goes by
--- arq's rules sees it in progress.
+-- way of the next look, and comes back by itself, before all others. A plain arq worker sees it in progress.
 
 local queue, leases, most, lease, token = KEYS[1], KEYS[4], tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local time = redis.call('TIME')

@@ -71,4 +71,4 @@ class Settlement:
             case "later" | "wait":
                 told = (str(self.delay), "", "")
         progress = "done" if self.ran_already else "kept"
-        return [self.claim.raw_id, self.claim.token, self.verb, *told, progress, ""]
+        return [self.claim.raw_id, self.claim.token, self.verb, *told, progress]

@@ -106,6 +106,7 @@ class Run:
             "job_try": self.job_try,
             "enqueue_time": ms_to_datetime(self.enqueued),
             "score": int(self.claim.score),
+            "silent": self.claim.silent,
         }
         if worker.on_job_start is not None:
             await worker.on_job_start(self.ctx)

@@ -4,11 +4,10 @@
 --
 -- KEYS[1]  the queue      KEYS[2]  arq's sorted set of jobs to abort      KEYS[3]  the bell
 -- KEYS[4]  the leases
--- ARGV[8i-7..8i] of job i: id, the owner's token, what to do,
+-- ARGV[7i-6..7i] of job i: id, the owner's token, what to do,
 --   "finish": result or "", ms to keep it or "" for ever, ms to keep the in-progress key or "", its value then
 --   "later":  ms until it is due       "wait": the same, and this run does not count
 --   "again":  the score it had         "back": the same, and this run does not count
---   and the eighth "": ordering keys, later
 -- Reply    per job 1, or 0 where it is not the owner's any more and nothing was done; it still is where the lease
 --          has run out and nobody else has claimed the job since
 
@@ -16,7 +15,7 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local queue, replies, due, aborts = KEYS[1], {}, false, redis.call('EXISTS', KEYS[2]) == 1
 
-for i = 1, #ARGV, 8 do
+for i = 1, #ARGV, 7 do
   local id, verb, value = ARGV[i], ARGV[i + 2], ARGV[i + 3]
   local progress, state = 'arq:in-progress:' .. id, 'arq:engine:' .. id
   local owner = redis.call('GET', progress) or redis.call('HGET', state, 'owner')

@@ -62,6 +62,7 @@ class Worker(arq.Worker):
     | a unique cron job may run again a minute later | not within an hour |
     | a late abort meets the next job of that id | it is forgotten after a minute |
     | the health key goes with any worker that stops | it runs out |
+    | a burst ends when the queue is empty | when nothing is due before the year 5138 |
     """
 
     def __init__(
@@ -189,7 +190,7 @@ class Worker(arq.Worker):
             self._found(look, most)
         pauses = [settlement.delay / 1000 for settlement in ended if settlement.verb != "finish"]
         self._look_at = min(self._look_at, self.loop.time() + min(pauses, default=_LONGEST_WAIT))
-        for settlement in ended if self.after_job_end is not None else ():
+        for settlement in [one for one in ended if one.ctx] if self.after_job_end is not None else ():
             task = self.loop.create_task(self._tell_after(settlement))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
@@ -284,10 +285,8 @@ class Worker(arq.Worker):
         await asyncio.sleep(self._away)
 
     async def _tell_after(self, settlement: Settlement) -> None:
-        if self.after_job_end is None or not settlement.ctx:
-            return
         try:
-            await self.after_job_end(settlement.ctx)
+            await self.after_job_end(settlement.ctx)  # type: ignore[misc]  # it is only called where there is one
         except Exception:  # noqa: BLE001  # it is somebody else's
             logger.exception("%s: after_job_end failed", settlement.claim.job_id)
 

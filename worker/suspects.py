@@ -1,0 +1,70 @@
+"""Commands that may have ended their worker, or crashed their database session: each is run alone.
+
+A process that is killed takes all that it runs with it, and one of these may be the reason. So a command
+whose run ended without a word is a suspect: it runs while nothing else does in its worker, and only what
+meets it then counts against it. Three times, and it is given up; its neighbours lose nothing but a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from .delivery import Later
+from .failure import Cause, Failure
+from .logs import log
+
+if TYPE_CHECKING:
+    from .delivery import Delivery
+
+MOST = 3
+"""So many runs that were alone and ended without a word make a command dead."""
+ALONE = "alone"
+"""The reason by which runs are counted that are alone."""
+_LOOK = 0.01
+_SESSION_GONE = "08003"
+
+
+class Suspects:
+    """Lets one suspect at a time have a worker for itself.
+
+    `claim` is told whether more commands may be claimed, `others` says how many run beside the suspects.
+    """
+
+    def __init__(self, claim: Callable[[bool], None], others: Callable[[], int]) -> None:
+        self._claim, self._others = claim, others
+        self._turn = asyncio.Lock()
+        self.waiting = 0
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Wait until nothing else runs, and have it so while the block goes on."""
+        self.waiting += 1
+        self._claim(False)  # noqa: FBT003
+        try:
+            async with self._turn:
+                while self._others() > self.waiting:  # noqa: ASYNC110  # they end and tell nobody
+                    await asyncio.sleep(_LOOK)
+                yield
+        finally:
+            self.waiting -= 1
+            if not self.waiting:
+                self._claim(True)  # noqa: FBT003
+
+
+async def convicted(delivery: Delivery) -> Failure | None:
+    """Count a run that is alone, before it begins; return why it is not begun any more, if so."""
+    killed = (await delivery.count(ALONE)).count - 1
+    if killed < MOST:
+        log.warning("command.suspected", command_id=str(delivery.command_id), killed=killed)
+        return None
+    message = f"its worker, or its database session, ended {killed} times while it ran alone"
+    return Failure(Cause.POISON, "poison", message, "Poison")
+
+
+def has_crashed(outcome: object) -> bool:
+    """Whether a run ended as its database session did, in the middle: the command may be the reason."""
+    failure = outcome.failure if isinstance(outcome, Later) else None
+    return failure is not None and failure.sqlstate == _SESSION_GONE
