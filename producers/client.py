@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, Self, TypeVar, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from .answers import Answers
 from .commands import Command
@@ -229,11 +229,13 @@ class Producer:
 
     async def _not_parked(self, command_id: UUID) -> None:
         """Raise CommandParked where a dead command keeps this one waiting: a person has to do something."""
-        with suppress(RedisError, OSError):
-            dead = await parked_before(self.redis, self.keys, command_id)
-            if dead is not None:
-                message = f"it waits behind command {dead}, which is dead; replay or drop that one"
-                raise CommandParked(message, command_id=command_id)
+        dead = None
+        with suppress(Unsent):
+            async with understood(), asyncio.timeout(_ONE_LOOK):
+                dead = await parked_before(self.redis, self.keys, command_id)
+        if dead is not None:
+            message = f"it waits behind command {dead}, which is dead; replay or drop that one"
+            raise CommandParked(message, command_id=command_id)
 
     def _sending(
         self, command: Command[Any], command_id: UUID | str | None, ordering_key: str | None = None

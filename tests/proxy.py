@@ -39,6 +39,8 @@ class Proxy:
         self.host = HOST
         self.port = free_port()
         self._listener: socket.socket | None = None
+        self.delay: Callable[[], float] | None = None
+        """Seconds by which each packet is late; None for not at all."""
         self._open = {way: asyncio.Event() for way in Way}
         self._watches: list[Watch] = []
         self._writers: set[asyncio.StreamWriter] = set()
@@ -144,6 +146,8 @@ class Proxy:
                 watch.action()
                 watch.seen.set()
             await self._open[way].wait()
+            if self.delay is not None:
+                await asyncio.sleep(self.delay())
             if writer.transport.is_closing():
                 return
             writer.write(data)

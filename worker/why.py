@@ -120,10 +120,9 @@ def _state(place: Place) -> str:
     match place.state:
         case "dead":
             return f"dead for {place.seconds:.0f} s ({place.told}); mend it: python -m worker dead show"
-        case "later" if not place.runs:
-            return f"is due in {place.seconds:.1f} s"
         case "later":
-            return f"is tried again in {place.seconds:.1f} s, after {place.runs} runs"
+            what = f"is tried again, after {place.runs} runs," if place.runs else "is due"
+            return f"{what} in {place.seconds:.1f} s"
         case "running":
             return f"is running, for the {place.runs}. time"
         case "waiting":

@@ -1,134 +1,106 @@
-"""Kill workers, and take Redis away, under a load; say what became of the commands.
+"""Do harm to workers, servers and networks under a load; say what became of the commands.
 
-python -m tests.chaos [kills] [restarts] [cut] [blackhole] [--commands N] [--kills N] [--seed N]
+python -m tests.chaos [FAULT ...] [--scale 0.1] [--quick] [--seed N] [--record]
 
-Servers and workers are its own. Exit 1 where a command was lost or applied twice, or a worker ended.
+Servers and workers are its own. Without names, all faults. `--quick` is the part of `make check`, each fault
+at a scale of its own; `--record` writes what was found where the README takes it from. Exit 1 where a command
+was lost, applied twice or out of order, or anything else that has to hold did not.
 """
 
 import argparse
 import asyncio
+import json
+import platform
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.chaos.faults import FAULTS
+from tests.chaos.faults.fault import Fault
+from tests.chaos.field import open_field
 
-from producers import Producer, QueueSettings
-from tests.chaos.crew import Crew, ended, prepared, report, send, until_all_have_ended
-from tests.proxy import Proxy
-from worker.demo.servers import PostgresServer, RedisServer
-
-QUEUE = "chaos"
+RESULTS = Path(__file__).with_name("results.json")
 
 
-@dataclass
-class Field:
-    """All that a fault may act on."""
-
-    crew: Crew
-    engine: AsyncEngine
-    redis: RedisServer
-    proxy: Proxy
-    chance: random.Random
-    commands: int
-    kills: int
-
-    async def part(self, share: float) -> None:
-        """Wait until that share of the commands has ended."""
-        await until_all_have_ended(self.engine, round(self.commands * share), patience=300)
-
-
-async def kills(field: Field) -> None:
-    """SIGKILL of a random worker, again and again, while there is work."""
-    for number in range(1, field.kills + 1):
-        await field.part(number / (field.kills + 10))
-        await field.crew.kill(field.chance)
-
-
-async def restarts(field: Field) -> None:
-    """Redis is killed and started again, twenty times."""
-    for number in range(1, 21):
-        await field.part(number / 25)
-        field.redis.kill()
-        await asyncio.sleep(field.chance.uniform(0.1, 1))
-        field.redis.start()
-
-
-async def cut(field: Field) -> None:
-    """The workers are cut off from Redis for a minute."""
-    await field.part(0.3)
-    field.proxy.refuse()
-    field.proxy.cut()
-    await asyncio.sleep(60)
-    field.proxy.accept()
+async def run(fault: Fault, seed: int, scale: float) -> dict[str, Any]:
+    """Do one harm, and look."""
+    async with open_field(seed=seed, scale=scale, **fault.options) as field:
+        await fault.run(field)
+        over = time.monotonic()
+        await field.until(len(field.sent), patience=fault.patience)
+        found = await field.look()
+        for ending in set(found.endings) - set(fault.ends):
+            field.notes.append(f"BAD: {found.endings[ending]} {ending}")
+        if field.crew.unasked and not fault.options.get("again"):
+            field.notes.append(f"BAD: {field.crew.unasked} workers ended unasked")
+        if found.waiting:
+            field.notes.append(f"BAD: {found.waiting} still wait")
+        well = found.is_well and not any(note.startswith("BAD") for note in field.notes)
+        if not well:
+            print("\n".join(field.crew.log.splitlines()[-20:]), file=sys.stderr)
+        return {
+            "fault": fault.name,
+            "says": fault.says,
+            "well": well,
+            "commands": found.accepted,
+            "lost": len(found.lost),
+            "twice": len(found.twice),
+            "out_of_order": len(found.out_of_order),
+            "wrong": len(found.wrong),
+            "endings": dict(sorted(found.endings.items())),
+            "notes": field.notes,
+            "seconds": round(over - field.began),
+            "after": round(time.monotonic() - over),
+        }
 
 
-async def blackhole(field: Field) -> None:
-    """Redis says nothing for half a minute, and no connection is closed."""
-    await field.part(0.3)
-    field.proxy.blackhole()
-    await asyncio.sleep(30)
-    field.proxy.resume()
-
-
-FAULTS: dict[str, Callable[[Field], Awaitable[None]]] = {
-    fault.__name__: fault for fault in (kills, restarts, cut, blackhole)
-}
-
-
-async def run(name: str, options: argparse.Namespace) -> bool:
-    """Run one fault; say whether all was well."""
-    async with AsyncExitStack() as stack:
-        postgres = stack.enter_context(PostgresServer())
-        redis = stack.enter_context(RedisServer(appendonly=True))
-        trace = stack.enter_context(RedisServer())
-        engine = await prepared(postgres)
-        parts = urlsplit(redis.url)
-        proxy = await stack.enter_async_context(Proxy(parts.hostname or "", parts.port or 0))
-        behind = parts._replace(netloc=f"{proxy.host}:{proxy.port}").geturl()
-        async with Producer(settings=QueueSettings(redis_url=redis.url, name=QUEUE)) as producer:
-            await send(producer, options.commands)
-        crew = Crew(postgres.url, behind, trace.url, QUEUE, 4)
-        began = time.monotonic()
-        try:
-            field = Field(
-                crew,
-                engine,
-                redis,
-                proxy,
-                random.Random(options.seed),  # noqa: S311  # not a secret
-                options.commands,
-                options.kills,
-            )
-            await FAULTS[name](field)
-            over = time.monotonic()
-            await until_all_have_ended(engine, options.commands, patience=120)
-        finally:
-            crew.end()
-        async with Redis.from_url(trace.url) as client:
-            found = await report(engine, client, options.commands, crew.ends)
-        took = f"{over - began:.0f} s of fault, {time.monotonic() - over:.0f} s after"
-        print(f"{name} (seed {options.seed}): {found.line()}; {crew.unasked} workers ended unasked; {took}")
-        unfinished = options.commands - await ended(engine)
-        await engine.dispose()
-    return not (found.lost or found.twice or crew.unasked or unfinished)
+def line(found: dict[str, Any]) -> str:
+    """Say it in one line."""
+    wrong = ", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in ("lost", "twice", "out_of_order"))
+    ended = ", ".join(f"{count} {ending}" for ending, count in found["endings"].items())
+    told = "; ".join(
+        [f"{found['commands']} commands: {wrong}, {found['wrong']} rows wrong", ended, *found["notes"]]
+    )
+    head = f"{'ok ' if found['well'] else 'BAD'} {found['fault']:<20}"
+    return f"{head} {told} ({found['seconds']} s and {found['after']} s)"
 
 
 def main() -> int:
     """Run the faults that are named, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("faults", nargs="*", choices=[*FAULTS, []], default=[])
-    parser.add_argument("--commands", type=int, default=10_000)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311  # as above
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(FAULTS))
+    parser.add_argument("--scale", type=float, default=1.0, help="how many of all, 1 for the whole")
+    parser.add_argument("--quick", action="store_true", help="the part of `make check`")
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311  # not a secret
+    parser.add_argument("--record", action="store_true", help="keep what was found, for the README")
     options = parser.parse_args()
-    wells = [asyncio.run(run(name, options)) for name in options.faults or FAULTS]
-    return 0 if all(wells) else 1
+    if unknown := set(options.faults) - set(FAULTS):
+        parser.error(f"there is no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+    print(f"seed {options.seed}", flush=True)
+    results = []
+    for name in options.faults or FAULTS:
+        fault = FAULTS[name]
+        scale = fault.quick if options.quick else options.scale
+        if scale:
+            results.append(asyncio.run(run(fault, options.seed, scale)))
+            print(line(results[-1]), flush=True)
+    if options.record:
+        record(results, options.seed, options.scale)
+    return 0 if all(found["well"] for found in results) else 1
+
+
+def record(results: list[dict[str, Any]], seed: int, scale: float) -> None:
+    """Put what was found in the place of what was found before."""
+    known = json.loads(RESULTS.read_text())["faults"] if RESULTS.exists() else {}
+    on = datetime.now(UTC).date().isoformat()
+    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    for found in results:
+        known[found["fault"]] = {**found, "seed": seed, "scale": scale, "date": on, "machine": machine}
+    in_order = {name: known[name] for name in FAULTS if name in known}
+    RESULTS.write_text(json.dumps({"faults": in_order}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

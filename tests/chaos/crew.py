@@ -1,143 +1,125 @@
-"""Worker processes that are killed and replaced, and what became of the commands."""
+"""Worker processes that are killed, stopped and replaced."""
 
 import asyncio
+import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
-from itertools import pairwise
-from statistics import quantiles
 
-from redis.asyncio import Redis
-from sqlalchemy import func, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-
-from producers import Producer
-from tests.chaos.app import MARKS, PATH, TRACE, Mark
+from tests.chaos.app import PATH
 from tests.processes import ROOT, environment_of
-from worker.demo.servers import PostgresServer
-from worker.tables import worker_tables
 
-
-@dataclass
-class Report:
-    """What became of `sent` commands."""
-
-    sent: int
-    lost: int
-    twice: int
-    ended: dict[str, int]
-    again: list[float] = field(default_factory=list)
-    """Seconds from the end of a process to the next run of what it had in hand."""
-
-    def line(self) -> str:
-        """Say it in one line."""
-        said = f"{self.sent} commands: {self.lost} lost, {self.twice} twice, endings {self.ended}"
-        if len(self.again) > 1:
-            p99 = quantiles(self.again, n=100)[98]
-            soon = sum(seconds <= 15 for seconds in self.again)
-            said += (
-                f"; {len(self.again)} killed commands ran again, {soon} within 15 s, p99 after {p99:.1f} s"
-            )
-            said += f", at most {max(self.again):.1f} s"
-        return said
+_SETTLED = 2.0
+"""Seconds after which a process has surely begun to work."""
+GRACE = 20.0
 
 
 class Crew:
-    """Some worker processes; `ends` has the time at which each one ended."""
+    """Some worker processes; `ends` has the time at which each killed one ended, `unasked` the others.
 
-    def __init__(self, database_url: str, redis_url: str, trace_url: str, queue: str, count: int) -> None:
-        settings = {"WORKER_LOG_LEVEL": "error", "WORKER_MAX_ATTEMPTS": "1000", "TRACE_URL": trace_url}
+    With `again` a process that ends by itself is started again, as a supervisor would.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        trace_url: str,
+        queue: str,
+        *,
+        count: int,
+        again: bool = False,
+    ) -> None:
+        settings = {"WORKER_LOG_LEVEL": "error", "WORKER_MAX_ATTEMPTS": "5", "TRACE_URL": trace_url}
         settings |= {"WORKER_JOB_TIMEOUT": "30", "WORKER_CONCURRENCY": "10", "QUEUE_REDIS_RETRIES": "5"}
-        self._environment = environment_of(database_url, redis_url, queue, **settings)
+        settings |= {"WORKER_COMMIT_TIMEOUT": "5", "WORKER_SHUTDOWN_TIMEOUT": str(GRACE)}
+        self._settings = environment_of(database_url, redis_url, queue, **settings)
+        self._count, self._again = count, again
         self.ends: dict[int, float] = {}
         self.unasked = 0
-        self.processes = [self._start() for _ in range(count)]
-        self.since = [time.time()] * count
+        self.codes: list[int] = []
+        """How those ended that were told to stop."""
+        self.slowest = 0.0
+        """Seconds that the slowest of these took."""
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.since: list[float] = []
+        self._looking: asyncio.Task[None] | None = None
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the crew lives
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def start(self, *environments: dict[str, str]) -> None:
+        """Start all of them; each may have an environment of its own beside the common one."""
+        self._environments = [*environments, *[{}] * (self._count - len(environments))]
+        self.processes = [self._start(place) for place in range(self._count)]
+        self.since = [time.time()] * self._count
+        self._looking = asyncio.create_task(self._look_after())
+
+    def _start(self, place: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "worker", "--app", PATH, "run"]
-        return subprocess.Popen(command, cwd=ROOT, env=self._environment)
+        environment = self._settings | self._environments[place]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self._log, stderr=self._log)
+
+    @property
+    def log(self) -> str:
+        """What they have logged, errors only."""
+        return os.pread(self._log.fileno(), 1 << 24, 0).decode(errors="replace")
+
+    async def settled(self, chance: random.Random) -> int:
+        """Choose a process that has been at work for a while.
+
+        What one had claimed and not begun leaves no trace: it would count as in the hands of the one before.
+        """
+        await asyncio.sleep(max(0, min(self.since) + _SETTLED - time.time()))
+        return chance.choice([place for place, at in enumerate(self.since) if time.time() >= at + _SETTLED])
 
     async def kill(self, chance: random.Random) -> None:
-        """Kill one with SIGKILL that has been at work for a while, and start another in its place.
-
-        What one had claimed and not begun leaves no trace: it counts as in the hands of the one before.
-        """
-        await asyncio.sleep(max(0, min(self.since) + 2 - time.time()))
-        place = chance.choice([place for place, at in enumerate(self.since) if time.time() >= at + 2])
+        """Kill one with SIGKILL, and start another in its place."""
+        place = await self.settled(chance)
         process = self.processes[place]
         process.kill()
         process.wait()
         self.ends[process.pid] = time.time()
-        self.processes[place], self.since[place] = self._start(), time.time()
+        self._replace(place)
 
-    def end(self) -> None:
-        """Stop all; count those that have ended by themselves."""
-        self.unasked = sum(process.poll() is not None for process in self.processes)
+    async def deploy(self, place: int, environment: dict[str, str]) -> None:
+        """Tell one to stop, and start another in its place, with an environment of its own."""
+        process, began = self.processes[place], time.monotonic()
+        self.since[place] = float("inf")  # it ends because it was asked to
+        process.send_signal(signal.SIGTERM)
+        while process.poll() is None and time.monotonic() < began + 2 * GRACE:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.codes.append(-9 if process.poll() is None else process.wait())
+        self._environments[place] = environment
+        self._replace(place)
+
+    def _replace(self, place: int) -> None:
+        self.processes[place], self.since[place] = self._start(place), time.time()
+
+    async def _look_after(self) -> None:
+        while True:
+            for place, process in enumerate(self.processes):
+                if process.poll() is not None and self.since[place] != float("inf"):
+                    self.unasked += 1
+                    if self._again:
+                        self._replace(place)
+                    else:
+                        self.since[place] = float("inf")
+            await asyncio.sleep(0.1)
+
+    async def end(self) -> None:
+        """Stop all."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
         for process in self.processes:
+            process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
             try:
-                process.wait(60)
+                await asyncio.to_thread(process.wait, 60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-async def prepared(postgres: PostgresServer) -> AsyncEngine:
-    """Make the tables."""
-    command = [sys.executable, "-m", "worker", "--app", PATH, "migrate"]
-    environment = environment_of(postgres.url, "redis://localhost:1/0", "chaos")
-    subprocess.run(command, check=True, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: ASYNC221
-    engine = create_async_engine(postgres.url)
-    async with engine.begin() as connection:
-        await connection.run_sync(MARKS.metadata.drop_all)
-        await connection.run_sync(MARKS.metadata.create_all)
-        await connection.execute(text("TRUNCATE processed_commands, dead_letters"))
-    return engine
-
-
-async def ended(engine: AsyncEngine) -> int:
-    """Count the commands that have an ending."""
-    rows = select(func.count()).select_from(worker_tables(None).processed_commands)
-    async with engine.connect() as connection:
-        return int((await connection.execute(rows)).scalar_one())
-
-
-async def until_all_have_ended(engine: AsyncEngine, count: int, *, patience: float) -> None:
-    """Wait, at most for `patience` seconds."""
-    give_up = time.monotonic() + patience
-    while await ended(engine) < count and time.monotonic() < give_up:  # noqa: ASYNC110  # elsewhere
-        await asyncio.sleep(0.2)
-
-
-async def report(engine: AsyncEngine, trace: Redis, count: int, ends: dict[int, float]) -> Report:
-    """Compare what was sent with what is there."""
-    times = select(MARKS.c.number, func.count()).group_by(MARKS.c.number)
-    endings = worker_tables(None).processed_commands.c.ending
-    async with engine.connect() as connection:
-        there: dict[int, int] = dict((await connection.execute(times)).tuples().all())
-        by_ending: dict[str, int] = dict(
-            (await connection.execute(select(endings, func.count()).group_by(endings))).tuples().all()
-        )
-    runs: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for line in await trace.lrange(TRACE, 0, -1):  # type: ignore[misc]
-        number, pid, at = line.decode().split()
-        runs[int(number)].append((int(pid), float(at)))
-    again = [
-        later - ends[pid]
-        for tries in runs.values()
-        for (pid, _), (_, later) in pairwise(tries)
-        if pid in ends and later > ends[pid]
-    ]
-    lost = sum(number not in there for number in range(count))
-    return Report(count, lost, sum(times > 1 for times in there.values()), by_ending, again)
-
-
-async def send(producer: Producer, count: int) -> None:
-    """Send the commands."""
-    await producer.send_many([Mark(number=number) for number in range(count)])

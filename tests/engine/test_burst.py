@@ -6,7 +6,7 @@ import pytest
 from arq.connections import ArqRedis
 from arq.worker import FailedJobs, Retry
 
-from tests.engine.conftest import Kind, Make
+from tests.engine.conftest import Kind, Make, MakeEngine
 
 
 async def work(_ctx: dict[str, Any]) -> None: ...
@@ -80,3 +80,16 @@ async def test_a_worker_that_has_ended_may_be_run_again(either: Kind, make: Make
         await producer.enqueue_job("work")
         assert await worker.run_check() == done
     assert await producer.zcard(producer.default_queue_name) == 0
+
+
+async def test_a_burst_leaves_what_waits_for_somebody_else(
+    make_engine: MakeEngine, producer: ArqRedis
+) -> None:
+    # | a burst ends when the queue is empty | when nothing is due before the year 5138 |
+    held = await producer.enqueue_job("work")
+    assert held is not None
+    await producer.enqueue_job("work")
+    await producer.zadd(producer.default_queue_name or "", {held.job_id: 253_402_300_799_999})
+    worker = make_engine(FUNCTIONS, burst=True)
+    assert await worker.run_check() == 1
+    assert await producer.zcard(producer.default_queue_name or "") == 1

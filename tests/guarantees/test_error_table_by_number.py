@@ -196,7 +196,7 @@ async def test_a_missing_parent_is_waited_for_and_then_a_reason_to_reject(make_a
 
     answer = await courier.until_answered()
 
-    assert (answer.ending, courier.counted) == (Ending.REJECTED, {"parent": 5})
+    assert (answer.ending, courier.counted) == (Ending.REJECTED, {"parent": 6})
 
 
 @pytest.mark.databases("mariadb", "sqlite")

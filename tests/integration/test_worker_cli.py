@@ -160,7 +160,14 @@ async def test_a_worker_at_work_is_seen_by_check_and_status(environment: dict[st
             assert await worker.stop() == 0
 
     state = json.loads(status.stdout)
-    assert state["queue"] == {"name": environment["QUEUE_NAME"], "due": 0, "delayed": 1, "oldest_s": 0.0}
+    assert state["queue"] == {
+        "name": environment["QUEUE_NAME"],
+        "due": 0,
+        "delayed": 1,
+        "in_lanes": 0,
+        "parked": 0,
+        "oldest_s": 0.0,
+    }
     assert [found["slots"] for found in state["workers"]] == [5]
     assert (state["endings_last_hour"], state["dead_letters"]) == ({"applied": 1}, {})
     assert "0 due, 1 delayed" in told.stdout

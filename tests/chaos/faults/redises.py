@@ -1,0 +1,54 @@
+"""Faults of Redis: restarted, full."""
+
+import asyncio
+
+from producers import QueueFull
+from tests.chaos.faults.fault import Fault
+from tests.chaos.field import Field
+
+
+async def redis_restarts(field: Field) -> None:
+    await field.send(field.changes(field.count(10_000), 500))
+    field.crew.start()
+    times = field.count(20)
+    for number in range(1, times + 1):
+        await field.part(number / (times + 5))
+        await asyncio.to_thread(field.redis.kill)
+        await asyncio.sleep(field.chance.uniform(0.1, 1))
+        await asyncio.to_thread(field.redis.start)
+
+
+async def redis_full(field: Field) -> None:
+    """Filled to the brim, twice: by our own sends, and by somebody else behind our back."""
+    redis = field.producer.redis
+    used = int((await redis.info("memory"))["used_memory"])
+    await redis.config_set("maxmemory", used + 8_000_000)
+    refused = await _send_until_refused(field)
+    await redis.set("somebody", "x" * 16_000_000)  # past the room that sends leave, and past the limit
+    others = [await _send_until_refused(field), await _send_until_refused(field)]
+    field.crew.start()
+    await field.part(0.5)
+    await redis.delete("somebody")
+    await field.part(1, patience=60)
+    await redis.config_set("maxmemory", 0)
+    await field.send(field.changes(field.count(1_000), 100))
+    told = {refused, *others}
+    field.notes.append(f"{'' if told == {'redis_full'} else 'BAD: '}refused with {sorted(map(str, told))}")
+
+
+async def _send_until_refused(field: Field) -> str | None:
+    """Send until Redis has no room; what was accepted before is remembered. Returns the error's code."""
+    for _ in range(200):
+        try:
+            await field.send(field.changes(100, 100))
+        except QueueFull as error:
+            field.sent |= {receipt.command_id: receipt.command for receipt in error.accepted}
+            return error.code
+        field.producer._memory_checked = -1.0
+    return None
+
+
+FAULTS = [
+    Fault(redis_restarts, "Redis killed and restarted 20 times (AOF always)", 10_000, quick=0.05),
+    Fault(redis_full, "Redis full (`noeviction`)", 10_000, quick=0.2),
+]
