@@ -10,6 +10,7 @@ was lost, applied twice or out of order, or anything else that has to hold did n
 import argparse
 import asyncio
 import json
+import os
 import platform
 import random
 import sys
@@ -28,7 +29,10 @@ RESULTS = Path(__file__).with_name("results.json")
 async def run(fault: Fault, seed: int, scale: float) -> dict[str, Any]:
     """Do one harm, and look."""
     async with open_field(seed=seed, scale=scale, **fault.options) as field:
-        await fault.run(field)
+        try:
+            await fault.run(field)
+        except Exception as error:  # noqa: BLE001  # the others are run all the same
+            field.notes.append(f"BAD: {type(error).__name__}: {error}")
         over = time.monotonic()
         await field.until(len(field.sent), patience=fault.patience)
         found = await field.look()
@@ -87,20 +91,27 @@ def main() -> int:
         if scale:
             results.append(asyncio.run(run(fault, options.seed, scale)))
             print(line(results[-1]), flush=True)
-    if options.record:
-        record(results, options.seed, options.scale)
+            if options.record:
+                record(results[-1], options.seed, scale)
     return 0 if all(found["well"] for found in results) else 1
 
 
-def record(results: list[dict[str, Any]], seed: int, scale: float) -> None:
+def record(found: dict[str, Any], seed: int, scale: float) -> None:
     """Put what was found in the place of what was found before."""
-    known = json.loads(RESULTS.read_text())["faults"] if RESULTS.exists() else {}
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     on = datetime.now(UTC).date().isoformat()
-    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    for found in results:
-        known[found["fault"]] = {**found, "seed": seed, "scale": scale, "date": on, "machine": machine}
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    python = platform.python_version()
+    known[found["fault"]] = {
+        **found,
+        "seed": seed,
+        "scale": scale,
+        "date": on,
+        "machine": machine,
+        "python": python,
+    }
     in_order = {name: known[name] for name in FAULTS if name in known}
-    RESULTS.write_text(json.dumps({"faults": in_order}, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(in_order, indent=1) + "\n")
 
 
 if __name__ == "__main__":

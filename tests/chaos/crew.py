@@ -62,6 +62,11 @@ class Crew:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self._log, stderr=self._log)
 
     @property
+    def is_gone(self) -> bool:
+        """Whether all have ended, and nobody starts them again."""
+        return bool(self.processes) and all(process.poll() is not None for process in self.processes)
+
+    @property
     def log(self) -> str:
         """What they have logged, errors only."""
         return os.pread(self._log.fileno(), 1 << 24, 0).decode(errors="replace")
@@ -85,6 +90,7 @@ class Crew:
 
     async def deploy(self, place: int, environment: dict[str, str]) -> None:
         """Tell one to stop, and start another in its place, with an environment of its own."""
+        await asyncio.sleep(max(0, self.since[place] + _SETTLED - time.time()))
         process, began = self.processes[place], time.monotonic()
         self.since[place] = float("inf")  # it ends because it was asked to
         process.send_signal(signal.SIGTERM)

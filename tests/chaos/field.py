@@ -87,7 +87,7 @@ class Field:
     async def until(self, count: int, *, patience: float) -> None:
         """Wait until so many have ended, at most for so many seconds."""
         give_up = time.monotonic() + patience
-        while time.monotonic() < give_up:
+        while time.monotonic() < give_up and not self.crew.is_gone:
             try:
                 if await self.ended() >= count:
                     return

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from tests.chaos.app import ACCOUNTS, JOURNAL, Change, Harm, Peek, Transfer, app
+from tests.chaos import app as chaos
+from tests.chaos.app import ACCOUNTS, JOURNAL, Change, Harm, Peek, Transfer
 from tests.chaos.faults.fault import Fault
 from tests.chaos.field import Field
 from worker.app import App
@@ -70,7 +71,7 @@ async def harmful(field: Field) -> None:
         await field.producer.redis.zadd(field.producer.keys.queue, {job_id: 1})
     await field.producer.send(Peek(name="peek"))
     field.crew.start(*[{"CHAOS_LEASE": "2", "WORKER_UNREADABLE_TIMEOUT": "3"}] * 4)
-    await field.part(1, patience=240)
+    await field.until(len(field.sent) + 3, patience=240)
     unread = await field.ended() - len(field.sent)
     field.notes.append(f"{'' if unread == 3 else 'BAD: '}{unread} of 3 unreadable ones ended")
 
@@ -133,7 +134,8 @@ async def cancels(field: Field) -> None:
     await field.send(field.changes(field.count(5_000), 200))
     url = field.engine.url.render_as_string(hide_password=False)
     options = WorkerOptions(database_url=url, pool_size=5, concurrency=10, log_level="error")
-    own = App(app.handlers, settings=options, queue=field.producer.settings)
+    chaos._trace = field.trace
+    own = App(chaos.HANDLERS, settings=options, queue=field.producer.settings)
     worker = Process(own, handle_signals=False)
     working = asyncio.create_task(worker.async_run())
     chance, cancelled, wanted = random.Random(field.chance.random()), 0, field.count(1_000)  # noqa: S311

@@ -100,10 +100,11 @@ async def _say(field: Field, statements: Sequence[str]) -> None:
 
 async def slow(field: Field) -> None:
     """Every packet to and from both servers takes 200 ms, give or take 100; PostgreSQL stands for 5 s."""
-    await field.send(field.changes(field.count(2_000), 200))
+    field.crew.start()
+    await asyncio.sleep(4)  # they make sure of their servers, for which there is a limit
     for proxy in (field.before_redis, field.before_postgres):
         proxy.delay = lambda: field.chance.uniform(0.1, 0.3)
-    field.crew.start()
+    await field.send(field.changes(field.count(2_000), 200))
     await field.part(0.3)
     _signal_all(field.postgres.pid, signal.SIGSTOP)
     await asyncio.sleep(5)
