@@ -30,12 +30,13 @@ demo: install ## See it work, on a PostgreSQL and a Redis of its own
 test: install ## Run the tests, on servers of their own or on DATABASE_URL and REDIS_URL
 	@$(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
-check: install ## Everything that has to hold: format, lint, types, imports, tests, coverage
+check: install ## Everything that has to hold: format, lint, types, imports, tests, coverage, a little chaos
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -n $(PROCESSES) --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m tests.chaos --quick --side-by-side $(PROCESSES)
 
 format: install ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet
@@ -50,7 +51,7 @@ bench: install ## Measure it beside its peers, on servers of its own (ARGS="--qu
 	@$(VENV)/bench/bin/python -m pip install -qq --disable-pip-version-check -r tests/bench/apart.txt
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: install ## Kill workers and take Redis away under a load, and count what became of it: five minutes
+chaos: install ## Do harm to workers, servers and networks under a load, and check what became of it: an hour
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 clean: ## Remove .venv and everything the tools have written

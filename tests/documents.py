@@ -19,6 +19,7 @@ def with_tables(text: str) -> str:
         "settings": readme.settings_table(),
         "commands": readme.commands_table(),
         "bench": readme.bench_table(),
+        "chaos": readme.chaos_table(),
     }
     for mark, table in tables.items():
         begin, end = f"<!-- {mark} -->\n", f"\n<!-- /{mark} -->"

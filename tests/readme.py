@@ -113,6 +113,24 @@ def bench_table() -> str:
     return _table(("ours", "median", "rounds", "asked for"), rows)
 
 
+def chaos_table() -> str:
+    """What stands between the marks of the chaos: the last run of each fault, as it was written down."""
+    told: dict[str, Any] = json.loads((ROOT / "tests" / "chaos" / "results.json").read_text(encoding="utf-8"))
+    rows = [
+        (
+            found["says"] + ("" if found["scale"] == 1 else f" (at {found['scale']:g} of the size)"),
+            f"{found['commands']:,}",
+            " / ".join(f"{found[name]}" for name in ("lost", "twice", "out_of_order", "wrong")),
+            ", ".join(f"{count:,} {ending}" for ending, count in found["endings"].items()),
+            "; ".join(found["notes"]),
+            f"{found['seed']}",
+        )
+        for found in told.values()
+    ]
+    heads = ("fault", "commands", "lost / twice / out of order / rows wrong", "endings", "besides", "seed")
+    return _table(heads, rows)
+
+
 def _of(settings: type[Settings]) -> Iterator[tuple[str, str, str]]:
     for name, field in settings.model_fields.items():
         words = ", ".join(

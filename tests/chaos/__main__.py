@@ -1,6 +1,6 @@
 """Do harm to workers, servers and networks under a load; say what became of the commands.
 
-python -m tests.chaos [FAULT ...] [--scale 0.1] [--quick] [--seed N] [--record]
+python -m tests.chaos [FAULT ...] [--scale 0.1] [--quick] [--side-by-side N] [--seed N] [--record]
 
 Servers and workers are its own. Without names, all faults. `--quick` is the part of `make check`, each fault
 at a scale of its own; `--record` writes what was found where the README takes it from. Exit 1 where a command
@@ -26,9 +26,9 @@ from tests.chaos.field import open_field
 RESULTS = Path(__file__).with_name("results.json")
 
 
-async def run(fault: Fault, seed: int, scale: float) -> dict[str, Any]:
+async def run(fault: Fault, seed: int, scale: float, patience: float | None) -> dict[str, Any]:
     """Do one harm, and look."""
-    async with open_field(seed=seed, scale=scale, **fault.options) as field:
+    async with open_field(seed=seed, scale=scale, patience=patience, **fault.options) as field:
         try:
             await fault.run(field)
         except Exception as error:  # noqa: BLE001  # the others are run all the same
@@ -79,21 +79,33 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="how many of all, 1 for the whole")
     parser.add_argument("--quick", action="store_true", help="the part of `make check`")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311  # not a secret
+    parser.add_argument("--side-by-side", type=int, default=1, metavar="N", help="run so many at once")
+    parser.add_argument("--patience", type=float, help="seconds for what has not ended, in place of minutes")
     parser.add_argument("--record", action="store_true", help="keep what was found, for the README")
     options = parser.parse_args()
     if unknown := set(options.faults) - set(FAULTS):
         parser.error(f"there is no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     print(f"seed {options.seed}", flush=True)
-    results = []
-    for name in options.faults or FAULTS:
-        fault = FAULTS[name]
+    return 0 if asyncio.run(run_all(options)) else 1
+
+
+async def run_all(options: argparse.Namespace) -> bool:
+    """Run them, some side by side; say whether all was well."""
+    room, well = asyncio.Semaphore(options.side_by_side), True
+
+    async def one(fault: Fault) -> None:
+        nonlocal well
         scale = fault.quick if options.quick else options.scale
-        if scale:
-            results.append(asyncio.run(run(fault, options.seed, scale)))
-            print(line(results[-1]), flush=True)
-            if options.record:
-                record(results[-1], options.seed, scale)
-    return 0 if all(found["well"] for found in results) else 1
+        async with room:
+            found = await run(fault, options.seed, scale, options.patience)
+        print(line(found), flush=True)
+        well = well and found["well"]
+        if options.record:
+            record(found, options.seed, scale)
+
+    chosen = [FAULTS[name] for name in options.faults or FAULTS]
+    await asyncio.gather(*(one(fault) for fault in chosen if fault.quick or not options.quick))
+    return well
 
 
 def record(found: dict[str, Any], seed: int, scale: float) -> None:

@@ -46,6 +46,8 @@ class Field:
     crew: Crew
     chance: random.Random
     scale: float
+    patience: float | None = None
+    """Seconds that nothing is waited for longer than."""
     sent: Sent = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     notes: list[str] = field(default_factory=list)
@@ -86,7 +88,7 @@ class Field:
 
     async def until(self, count: int, *, patience: float) -> None:
         """Wait until so many have ended, at most for so many seconds."""
-        give_up = time.monotonic() + patience
+        give_up = time.monotonic() + min(patience, self.patience or patience)
         while time.monotonic() < give_up and not self.crew.is_gone:
             try:
                 if await self.ended() >= count:
@@ -128,7 +130,7 @@ class Field:
 
 @asynccontextmanager
 async def open_field(
-    *, seed: int, scale: float, workers: int = 4, again: bool = False
+    *, seed: int, scale: float, workers: int = 4, again: bool = False, patience: float | None = None
 ) -> AsyncIterator[Field]:
     """Start servers, make the tables, and leave the starting of workers to the fault."""
     async with AsyncExitStack() as stack:
@@ -151,7 +153,7 @@ async def open_field(
         chance = random.Random(seed)  # noqa: S311  # not a secret
         proxies = before_redis, before_postgres
         try:
-            yield Field(engine, postgres, redis, *proxies, trace, producer, crew, chance, scale)
+            yield Field(engine, postgres, redis, *proxies, trace, producer, crew, chance, scale, patience)
         finally:
             await crew.end()
             await engine.dispose()

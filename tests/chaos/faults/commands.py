@@ -133,7 +133,7 @@ async def cancels(field: Field) -> None:
     """A pool of five, in this process; runs are cancelled at random, as by a lost lease."""
     await field.send(field.changes(field.count(5_000), 200))
     url = field.engine.url.render_as_string(hide_password=False)
-    options = WorkerOptions(database_url=url, pool_size=5, concurrency=10, log_level="error")
+    options = WorkerOptions(database_url=url, pool_size=5, max_attempts=1, log_level="error")
     chaos._trace = field.trace
     own = App(chaos.HANDLERS, settings=options, queue=field.producer.settings)
     worker = Process(own, handle_signals=False)

@@ -1,0 +1,148 @@
+"""The chaos itself is tried: faults made on purpose in a copy of the code are found by it."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A fault of the code, and the harm that brings it to light."""
+
+    path: str
+    before: str
+    after: str
+    caught_by: str
+    says: str
+
+
+MUTATIONS = {
+    "the row of the ending is left out": Mutation(
+        "worker/executor.py",
+        "            if not await self._insert(session, answer):\n                raise EndedElsewhere\n",
+        "",
+        "delivered_ten_times",
+        "lost",
+    ),
+    "a job is settled before its COMMIT": Mutation(
+        "worker/delivering.py",
+        "        outcome = await executor.execute(transport.app, delivery)\n    if isinstance",
+        "        import asyncio\n        from producers.wire import Answer\n"
+        "        asyncio.ensure_future(executor.execute(transport.app, delivery))\n"
+        "        outcome = Answer(Ending.APPLIED)\n    if isinstance",
+        "kills",
+        "out of order",
+    ),
+    "an ending is no reason to stop": Mutation(
+        "worker/endings.py",
+        "            return await fetch_value(driver, insert_unless_there, table, row) is not None\n",
+        "            await fetch_value(driver, insert_unless_there, table, row)\n            return True\n",
+        "delivered_ten_times",
+        "twice",
+    ),
+    "a lane is let go of early": Mutation(
+        "producers/lanes.lua",
+        "    if (place or redis.call('RPUSH', ours .. 'lane:' .. name, id) - 1) > 0 then waits = true end\n",
+        "    redis.call('RPUSH', ours .. 'lane:' .. name, id)\n",
+        "kills",
+        "out of order",
+    ),
+    "a cancelled run is counted": Mutation(
+        "worker/executor.py",
+        "    execution = Execution(app, delivery)\n    try:\n        return await execution.run()\n",
+        "    execution = Execution(app, delivery)\n    try:\n        return await execution.run()\n"
+        "    except asyncio.CancelledError:\n"
+        "        return await execution._counted(Failure(Cause.BUG, 'bug', 'cancelled', 'Cancelled'))\n",
+        "cancels",
+        "dead",
+    ),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_fault_made_on_purpose_is_found(name: str, tmp_path: Path) -> None:
+    mutation = MUTATIONS[name]
+    for folder in ("worker", "producers", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / mutation.path
+    text = path.read_text()
+    assert text.count(mutation.before) == 1, "the code has changed: change the mutation with it"
+    path.write_text(text.replace(mutation.before, mutation.after))
+    command = [sys.executable, "-m", "tests.chaos", mutation.caught_by]
+    ended = subprocess.run(
+        [*command, "--scale", "0.03", "--patience", "15", "--seed", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr[-2000:]
+    [line] = [line for line in ended.stdout.splitlines() if line.startswith("BAD")]
+    assert mutation.says in line
+    assert f" 0 {mutation.says}" not in line
+
+
+_STEPS = "tests/unit/test_interleavings.py"
+SCRIPTS = {
+    "whose token it is does not matter when a job is settled": (
+        "worker/engine/settle.lua",
+        "local held = owner == ARGV[i + 1] and ",
+        "local held = ",
+    ),
+    "whose token it is does not matter when a lease is renewed": (
+        "worker/engine/renew.lua",
+        "if owner == token and",
+        "if",
+    ),
+    "nobody waits for who was before": (
+        "producers/lanes.lua",
+        "if (place or redis.call('RPUSH', ours .. 'lane:' .. name, id) - 1) > 0 then waits = true end",
+        "redis.call('RPUSH', ours .. 'lane:' .. name, id)",
+    ),
+    "nobody is told that the way is free": (
+        "producers/lanes.lua",
+        "for _, other in ipairs(following) do freed = set_free(other) or freed end",
+        "",
+    ),
+    "a dead command lets its lanes go": (
+        "worker/deposit.lua",
+        "if ARGV[arg + 4] == '1' then park(id, lanes) elseif",
+        "if",
+    ),
+    "a replay goes to the end of its lanes": (
+        "producers/lanes.lua",
+        "local place = again and redis.call('LPOS', ours .. 'lane:' .. name, id)",
+        "local place = nil",
+    ),
+    "a child waits for ever": (
+        "producers/lanes.lua",
+        "redis.call('HDEL', ours .. 'stand:' .. child, 'behind:' .. id)",
+        "",
+    ),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_fault_in_a_script_is_found_by_interleavings(name: str, tmp_path: Path) -> None:
+    path, before, after = SCRIPTS[name]
+    for folder in ("worker", "producers", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for where, old, new in ((path, before, after), (_STEPS, "SHRINKS = True", "SHRINKS = False")):
+        text = (tmp_path / where).read_text()
+        assert text.count(old) == 1, "the code has changed: change the mutation with it"
+        (tmp_path / where).write_text(text.replace(old, new))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", _STEPS]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stdout
+    assert "1 failed" in ended.stdout
