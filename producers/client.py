@@ -23,6 +23,7 @@ from .commands.lanes import Standing
 from .connection import connect, understood
 from .errors import (
     CommandConflict,
+    CommandDead,
     CommandParked,
     InvalidSettings,
     QueueFull,
@@ -196,7 +197,7 @@ class Producer:
 
         Where it still has a place in its lanes, it keeps it.
         """
-        await self._submit([Sending.again(command, command_id, generation, stands)])
+        await self._submit([Sending.again(command, command_id, generation, stands)], again=True)
 
     async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
         """Wait for the answer of the worker, whatever it says."""
@@ -228,11 +229,13 @@ class Producer:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _not_parked(self, command_id: UUID) -> None:
-        """Raise CommandParked where a dead command keeps this one waiting: a person has to do something."""
+        """Raise CommandParked where a dead command keeps it waiting, CommandDead where it is that one."""
         dead = None
         with suppress(Unsent):
             async with understood(), asyncio.timeout(_ONE_LOOK):
                 dead = await parked_before(self.redis, self.keys, command_id)
+        if dead == command_id:
+            raise CommandDead(command_id=command_id)
         if dead is not None:
             message = f"it waits behind command {dead}, which is dead; replay or drop that one"
             raise CommandParked(message, command_id=command_id)
@@ -243,7 +246,7 @@ class Producer:
         limit = self.settings.payload_limit
         return Sending.of(command, command_id, limit=limit, ordering_key=ordering_key)
 
-    async def _submit(self, batch: Sequence[Sending]) -> list[Receipt[Any]]:
+    async def _submit(self, batch: Sequence[Sending], *, again: bool = False) -> list[Receipt[Any]]:
         limits = self.settings.max, self.settings.lane_max
         most, in_lane = ("" if limit is None else str(limit) for limit in limits)
         arguments = [most, os.urandom(8).hex(), in_lane]
@@ -251,7 +254,8 @@ class Producer:
             arguments += sending.arguments()
         try:
             async with understood(), asyncio.timeout(self.settings.redis_patience):
-                await self._check_memory()
+                if not again:  # a replay makes room
+                    await self._check_memory()
                 reply = await self._enqueue(keys=[self.keys.queue, self.keys.bell], args=arguments)
             if reply == b"full":
                 message = f"{self.settings.max} commands wait already (QUEUE_MAX); none of these was accepted"

@@ -26,9 +26,10 @@ local function slice(first, count)
 end
 
 local most, nonce, most_in_lane = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local replies, accepted, joining, arg = {}, {}, {}, 4
+local replies, accepted, joining, fresh, arg = {}, {}, {}, 0, 4
 
 local function has_room(arg)
+  if string.match(ARGV[arg + 4], '^%S+') ~= '+0' then return true end -- it does not stand in them yet
   for i = arg + 7, arg + 6 + ARGV[arg + 6] do
     local name = ARGV[i]
     joining[name] = (joining[name] or redis.call('LLEN', ours .. 'lane:' .. name)) + 1
@@ -48,7 +49,10 @@ while arg <= #ARGV do
     reply = 'accepted'
     accepted[name] = fingerprint
     accepted[#accepted + 1] = arg
-    if most_in_lane and not has_room(arg) then return 'lane_full' end
+    if generation == 0 then -- a replay makes room: it is let in however full it is
+      fresh = fresh + 1
+      if most_in_lane and not has_room(arg) then return 'lane_full' end
+    end
   elseif mark[1] == fingerprint then
     local again = mark[2] == nonce -- this very call, repeated: its first of an id was accepted
     reply = again and 'accepted' or 'duplicate'
@@ -60,7 +64,7 @@ while arg <= #ARGV do
 end
 
 if #accepted == 0 then return replies end
-if most ~= '' and redis.call('ZCARD', queue) + #accepted > tonumber(most) then return 'full' end
+if most ~= '' and fresh > 0 and redis.call('ZCARD', queue) + fresh > tonumber(most) then return 'full' end
 
 for _, arg in ipairs(accepted) do
   local id, fingerprint, generation, besides = ARGV[arg], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 5]
@@ -76,6 +80,7 @@ for _, arg in ipairs(accepted) do
     .. stamp .. string.format('],"et":%.0f}', now))
   redis.call('DEL', mark, ours .. 'result:' .. id, ours .. 'failures:' .. job_id, 'arq:engine:' .. job_id)
   redis.call('HSET', mark, 'fingerprint', fingerprint, 'nonce', nonce, 'generation', generation)
+  if #lanes > 0 then redis.call('HSET', mark, 'lanes', table.concat(lanes, '\0')) end
   local refs = slice(arg + 8 + #lanes, ARGV[arg + 7 + #lanes])
   if due <= now and #lanes + #refs > 0 then -- a delayed one stands in its lanes once it is due: join.lua
     if enter(id, job_id, score, lanes, refs, generation ~= '0') then score = FAR end

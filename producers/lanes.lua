@@ -4,13 +4,15 @@
 -- crud:{queue}:stand:{id}     hash of a command that may not run yet, or holds its lanes after its death: its `job`,
 --                             when it is `due`, a field `lane:{name}` for each lane, a field `behind:{id}` for each
 --                             command that it waits behind; `parked` if it is dead, `late` if it came when it was
---                             claimed
+--                             claimed, and `free` once such a one may run
+-- crud:{queue}:mark:{id}      hash of what was accepted; its field `lanes` has their names, with NULs between
 -- crud:{queue}:behind:{id}    set of the commands that wait behind this one, outside its lanes
 -- crud:{queue}:waiting        sorted set of the commands that may not run yet, by the time they were looked at
 -- crud:{queue}:parked         sorted set of the dead commands that hold their lanes, by the time of their death
 --
 -- What holds a lane is the command at its head, and nothing else: there is no lock that could leak. A command
--- enters all its lanes in one script, and waits for none that came after it: there is no circle.
+-- enters all its lanes in one script, and waits for none that entered after it: there is no circle. A replay
+-- that still has its place keeps it, and waits for no row that it refers to.
 
 local queue, bell = KEYS[1], KEYS[2]
 local ours = 'crud:' .. queue .. ':'
@@ -26,9 +28,21 @@ local function fields(key, pairs)
   for i = 1, #pairs, 2000 do redis.call('HSET', key, unpack(pairs, i, math.min(i + 1999, #pairs))) end
 end
 
+-- Whether a command has a place in all of these lanes; if it has not, it has none in any.
+local function has_place(id, lanes)
+  local places = 0
+  for _, name in ipairs(lanes) do
+    if redis.call('LPOS', ours .. 'lane:' .. name, id) then places = places + 1 end
+  end
+  if places > 0 and places == #lanes then return true end
+  for _, name in ipairs(lanes) do redis.call('LREM', ours .. 'lane:' .. name, 0, id) end
+  return false
+end
+
 -- Stand in lanes, at their end; say whether it has to wait. One that comes `again` keeps the place it has.
 local function enter(id, job, due, lanes, refs, again, late)
   local own, stand, waits = {}, {'job', job, 'due', due}, false
+  local placed = again and has_place(id, lanes)
   if again then
     redis.call('DEL', ours .. 'stand:' .. id)
     redis.call('ZREM', ours .. 'parked', id)
@@ -38,7 +52,7 @@ local function enter(id, job, due, lanes, refs, again, late)
     stand[#stand + 1] = 'lane:' .. name
     stand[#stand + 1] = ''
   end
-  for _, name in ipairs(refs) do -- the rows it refers to: whoever is last there now goes before it
+  for _, name in ipairs(placed and {} or refs) do -- the rows it refers to: whoever is last there now goes before it
     local last = not own[name] and redis.call('LINDEX', ours .. 'lane:' .. name, -1)
     if last and last ~= id then
       redis.call('SADD', ours .. 'behind:' .. last, id)
@@ -48,8 +62,9 @@ local function enter(id, job, due, lanes, refs, again, late)
     end
   end
   for _, name in ipairs(lanes) do
-    local place = again and redis.call('LPOS', ours .. 'lane:' .. name, id)
-    if (place or redis.call('RPUSH', ours .. 'lane:' .. name, id) - 1) > 0 then waits = true end
+    local lane = ours .. 'lane:' .. name
+    if placed then waits = waits or redis.call('LINDEX', lane, 0) ~= id
+    elseif redis.call('RPUSH', lane, id) > 1 then waits = true end
   end
   if not waits then return false end
   if late then
@@ -82,6 +97,19 @@ local function set_free(id)
   end
   redis.call('ZADD', queue, 'XX', due, job)
   return true
+end
+
+-- Name the lanes of a command, from what is written down of it.
+local function lanes_of(id)
+  local names = {}
+  for _, field in ipairs(redis.call('HKEYS', ours .. 'stand:' .. id)) do
+    if string.sub(field, 1, 5) == 'lane:' then names[#names + 1] = string.sub(field, 6) end
+  end
+  if #names > 0 then return names end
+  for name in string.gmatch(redis.call('HGET', ours .. 'mark:' .. id, 'lanes') or '', '[^%z]+') do
+    names[#names + 1] = name
+  end
+  return names
 end
 
 -- Take a command out of its lanes, and set free those that it kept waiting; say whether there are any.

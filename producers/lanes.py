@@ -47,7 +47,9 @@ async def stands_before(redis: Redis, keys: Keys, command_id: UUID | str) -> lis
 
 
 async def parked_before(redis: Redis, keys: Keys, command_id: UUID) -> UUID | None:
-    """Find a dead command that keeps this one waiting, be it by way of others; None if there is none."""
+    """Find a dead command that keeps this one waiting, by way of others perhaps; it may be this one."""
+    if await redis.zscore(keys.parked, str(command_id)) is not None:
+        return command_id
     seen, ahead = {command_id}, deque([command_id])
     while ahead and len(seen) < _MOST:
         for before, _ in await stands_before(redis, keys, ahead.popleft()):

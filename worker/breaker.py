@@ -41,8 +41,9 @@ class Breaker:
 
     def learn(self, outcome: object) -> None:
         """Learn from what came of a command."""
-        cause = outcome.failure.cause if isinstance(outcome, Later) and outcome.failure is not None else None
-        if cause is Cause.AWAY:
+        later = outcome if isinstance(outcome, Later) else None
+        cause = later.failure.cause if later is not None and later.failure is not None else None
+        if later is not None and later.away:
             self._open()
         elif self.state is State.HALF_OPEN and cause is not Cause.UNKNOWN:
             self._turn(State.CLOSED)

@@ -23,30 +23,39 @@ _ABORTED = 1
 
 
 async def carry_out(ctx: dict[str, Any], received: Received) -> tuple[Delivery, Answer | Later]:
-    """Carry a job out whose turn it is: return how its command ended, or when it is to be tried again."""
+    """Carry a job out, if it is its turn: return how its command ended, or when it is to be tried again."""
     transport: Transport = ctx["transport"]
-    job_id: str = ctx["job_id"]
-    first = ctx["job_try"] == 1
-    delivery = await transport.delivery(job_id, received, first=first)
-    if delivery.lanes and ctx["score"] <= _ABORTED and await transport.waits(delivery.command_id):
+    delivery = await transport.delivery(ctx["job_id"], received, first=ctx["job_try"] == 1)
+    if await _is_aborted(ctx, received, delivery):
         delivery.unbegun = Ending.CANCELLED
-    elif not await transport.may_run(job_id, received):
+    elif not await transport.may_run(ctx["job_id"], received):
         return delivery, Later(UNTIL_FREE)
-    silent = ctx.get("silent", 0)  # a plain arq worker does not know
-    suspected = not first and "suspects" in ctx and await transport.is_suspected(job_id)
+    return delivery, await _carry_out(ctx, delivery)
+
+
+async def _is_aborted(ctx: dict[str, Any], received: Received, delivery: Delivery) -> bool:
+    """Whether somebody has made it due that was not: before its time, or before its turn in its lanes."""
+    transport: Transport = ctx["transport"]
+    if ctx["score"] <= _ABORTED and await transport.early(received):
+        return True
+    if delivery.first and ctx["score"] > _ABORTED:
+        return False
+    return await transport.waits(delivery.command_id, ctx["job_id"])
+
+
+async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
+    """Run it, beside others or, where it is a suspect, alone."""
+    transport, job_id = ctx["transport"], ctx["job_id"]
+    silent = ctx.get("silent", 0)  # a plain arq worker does not know, and runs nothing alone
+    suspected = not delivery.first and "suspects" in ctx and await transport.is_suspected(job_id)
+    if silent and not suspected:
+        await transport.suspect(job_id, suspected=True)  # whatever happens to it while it waits for its turn
     if silent or suspected:
-        outcome = await _carry_out_alone(ctx, delivery, again=suspected or silent > 1)
+        async with ctx["suspects"].alone():
+            delivery.conviction = await suspects.convicted(delivery)
+            outcome = await executor.execute(transport.app, delivery)
     else:
         outcome = await executor.execute(transport.app, delivery)
-    if isinstance(outcome, Later) and (crashed := suspects.has_crashed(outcome)) != suspected:
-        await transport.suspect(job_id, suspected=crashed)
-    return delivery, outcome
-
-
-async def _carry_out_alone(ctx: dict[str, Any], delivery: Delivery, *, again: bool) -> Answer | Later:
-    transport: Transport = ctx["transport"]
-    async with ctx["suspects"].alone():
-        if not again:
-            await transport.suspect(ctx["job_id"], suspected=False)
-        delivery.conviction = await suspects.convicted(delivery)
-        return await executor.execute(transport.app, delivery)
+    if isinstance(outcome, Later) and outcome.crashed != bool(silent or suspected):
+        await transport.suspect(job_id, suspected=outcome.crashed)
+    return outcome

@@ -24,10 +24,15 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The command has no ending yet: it is to be run again after `delay` seconds, perhaps for a `failure`."""
+    """The command has no ending yet: it is to be run again after `delay` seconds, perhaps for a `failure`.
+
+    `away` says that the database was asked, and is away; `crashed` that the session ended under the handler.
+    """
 
     delay: float
     failure: Failure | None = field(default=None, repr=False, compare=False)
+    away: bool = False
+    crashed: bool = False
 
 
 Count = Callable[[str], Awaitable[Failures]]

@@ -5,7 +5,8 @@
 -- KEYS[1]  the queue      KEYS[2]  the bell
 -- ARGV[1]  ms to keep an answer      ARGV[2]  ms to keep a mark      ARGV[3]  "1" to ring for what is set free
 -- and then for each command: its id, the generation of the delivery, its job id, the answer (JSON) or "" for none,
---          "1" where it is dead and keeps its lanes, how many lanes it stands in, the lanes
+--          "parks" where it is dead and keeps its lanes, "leaves" to let go of those it is known to have, else "";
+--          how many lanes it stands in, the lanes
 -- Reply    per command 1, or 0 where it has been replayed since: the answer of a late delivery is not wanted
 
 local replies, freed, arg = {}, false, 4
@@ -18,12 +19,15 @@ while arg <= #ARGV do
     replies[#replies + 1] = 0
   else
     redis.call('DEL', ours .. 'failures:' .. ARGV[arg + 2])
+    local parks = ARGV[arg + 4] == 'parks'
+    if parks then redis.call('PERSIST', mark) else redis.call('PEXPIRE', mark, ARGV[2]) end
     if answer ~= '' then
-      redis.call('PEXPIRE', mark, ARGV[2])
       redis.pcall('SET', result, answer, 'PX', ARGV[1]) -- a Redis that has no room loses the answer only
       redis.pcall('PUBLISH', result, answer) -- a user without rights on channels leaves it to the producer to look
     end
-    if ARGV[arg + 4] == '1' then park(id, lanes) elseif #lanes > 0 then freed = leave(id, lanes) or freed end
+    local known = (#lanes == 0 and ARGV[arg + 4] ~= '') and lanes_of(id) or lanes
+    if parks then park(id, known)
+    elseif #lanes > 0 or ARGV[arg + 4] == 'leaves' then freed = leave(id, known) or freed end
     replies[#replies + 1] = 1
   end
   arg = arg + 6 + #lanes

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .app import App
 
-_CONFLICTS = 20
+_CONFLICTS, _SESSION_GONE = 20, "08003"
 _REFUSALS = {Cause.REFUSED: Ending.REJECTED, Cause.SUPERSEDED: Ending.SUPERSEDED}
 
 
@@ -51,12 +51,8 @@ async def execute(app: App, delivery: Delivery) -> Answer | Later:
     except Exception as error:  # noqa: BLE001  # it could not be looked up or recorded: it is kept
         met = retry.classify(error)
         log.error("command.unsettled", **about(delivery), error=met.error_class, sqlstate=met.sqlstate)
-        failure = execution.failure or met  # what the attempt met comes first
-        return Later(retry.jittered(1), _away(failure) if await doubt.is_away(app) else failure)
-
-
-def _away(failure: Failure) -> Failure:
-    return replace(failure, cause=Cause.AWAY)
+        away = await doubt.is_away(app)
+        return Later(retry.jittered(1), execution.failure or met, away=away, crashed=execution.crashed)
 
 
 def about(delivery: Delivery) -> dict[str, str]:
@@ -71,6 +67,7 @@ class Execution:
         self.app, self.delivery, self.options = app, delivery, app.options
         self.command: Command[Any] | None = None
         self.failure: Failure | None = None
+        self.crashed, self._in_handler = False, False
         self.problem: UnreadableCommand | None = None
         try:
             self.command = delivery.command(app.registry)
@@ -94,6 +91,7 @@ class Execution:
                 self.failure = None
             except Exception as error:  # noqa: BLE001  # every error has a line in the table of retry.py
                 self.failure = retry.classify(error, read_only=self.read_only)
+                self.crashed = self._in_handler and self.failure.sqlstate == _SESSION_GONE
             if (found := await self._look()) is not None:
                 return found
             if self.failure is None:  # what ended it was replayed or pruned between the two looks
@@ -107,10 +105,13 @@ class Execution:
         """Run the handler and insert the row `applied`, in one transaction of a session of its own."""
         if self.command is None:
             raise self.problem or UnreadableCommand
+        self._in_handler = False
         sessions = self.app.sessions_for(self.command, first=self.delivery.first)
         begun = attempt(sessions, self.options, deadline, read_only=self.read_only, kept=self.app.kept)
         async with begun as session:
+            self._in_handler = True
             value = await self.app.handle(session, self.command)
+            self._in_handler = False
             if self.read_only:
                 return Answer(Ending.ANSWERED, self.command.dump_result(value))
             if driver.has_changes(session):
@@ -145,7 +146,7 @@ class Execution:
             case Cause.UNKNOWN:
                 return self._later(failure, retry.jittered(0.2))
             case Cause.AWAY | Cause.SLOW if await doubt.is_away(self.app):
-                return self._later(_away(failure), retry.jittered(1))
+                return replace(self._later(failure, retry.jittered(1)), away=True)
             case Cause.REFUSED | Cause.SUPERSEDED:
                 return await self._fail(_REFUSALS[failure.cause], failure, 1)
             case Cause.PARENT:
@@ -173,7 +174,7 @@ class Execution:
         told: dict[str, Any] = {"cause": failure.cause.value, "code": failure.code}
         told |= {"sqlstate": failure.sqlstate, "error": failure.error_class, "attempts": attempts}
         log.warning("command.retried", **about(self.delivery), **told, delay=round(delay, 3))
-        return Later(delay, failure)
+        return Later(delay, failure, crashed=self.crashed)
 
     async def _fail(self, ending: Ending, failure: Failure, attempts: int) -> Answer | Later:
         error = {"code": failure.code, "message": failure.message, "field": failure.field}

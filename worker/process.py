@@ -15,7 +15,7 @@ from arq.worker import Retry, RetryJob, func
 
 from . import doubt, engine
 from .breaker import Breaker
-from .delivering import carry_out
+from .delivering import UNTIL_FREE, carry_out
 from .delivery import Later
 from .health import ensure_ready
 from .logs import log
@@ -53,7 +53,8 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
             raise (Retry(UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
-    ctx["breaker"].learn(outcome)
+    if not (isinstance(outcome, Later) and outcome.delay == UNTIL_FREE):  # that one has asked nobody
+        ctx["breaker"].learn(outcome)
     if isinstance(outcome, Later):
         raise Retry(outcome.delay)
     presence.finished += 1
@@ -130,11 +131,11 @@ class Process(engine.Worker):
         registry = self.app.registry
         told = [one.value.told(registry) for one in settled if isinstance(one.value, Answered)]
         if told:
-            say(DEPOSIT, *self.ctx["transport"].deposits(told, ring=not self._free()))
+            say(DEPOSIT, *self.ctx["transport"].deposits(told, ring=not self.claiming))
 
 
 def run(app: App, *, burst: bool = False) -> None:
-    """Run one worker until it is told to stop, or, with `burst`, until the queue is empty.
+    """Run one worker until it is told to stop, or, with `burst`, until nothing is due.
 
     Raises NotReady where it cannot start.
     """

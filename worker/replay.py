@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from producers.client import Producer
 from producers.commands import UnreadableCommand
-from producers.commands.lanes import standing
+from producers.commands.lanes import Standing, standing
 from producers.commands.registry import explain
 from producers.connection import understood
 from producers.errors import CommandConflict, CommandError, Unsent
@@ -78,9 +78,8 @@ async def replay(
             raise CannotReplay(message, command_id=command_id)
         command = _command(app, letter, payload, changes or {})
         generation = await begin_retry(session, app.tables, letter)
-        stands = standing(command)
-        if await is_dead(session, app.tables, command_id):  # it has kept its place, and takes no other
-            stands = stands._replace(lanes=lanes_of(letter.body))
+        dead = await is_dead(session, app.tables, command_id)
+        stands = _standing(letter.body, command, keeps=dead or not (payload or changes))
     producer = Producer(settings=_queue_of(app, letter), redis=redis)
     try:
         await producer.resend(command, command_id, generation, stands)
@@ -93,23 +92,38 @@ async def replay(
 
 
 async def drop(app: App, redis: Redis, command_id: UUID) -> None:
-    """Give a command up for good; what stands behind it goes on."""
+    """Give a command up for good; what stands behind it goes on. Dropped once more, Redis is told again."""
     async with app.sessions.begin() as session:
         letter = await fetch(session, app, command_id, lock=True)
-        if letter.state not in {"rejected", "dead"}:
+        transport = Transport(app, redis, _queue_of(app, letter))
+        job_id = transport.keys.job_id(command_id, letter.generation)
+        if letter.state == "retrying":
+            async with understood():  # a replay that was never sent is nothing to wait for
+                is_droppable = not await redis.exists(f"arq:job:{job_id}")
+        else:
+            is_droppable = letter.state in {"rejected", "dead", "dropped"}
+        if not is_droppable:
             message = f"command {command_id} is {letter.state}, so it cannot be dropped"
             raise CannotReplay(message, command_id=command_id)
         await drop_letter(session, app.tables, letter)
-    transport = Transport(app, redis, _queue_of(app, letter))
     answer = Answer(Ending.DROPPED, error=DROPPED).encode()
-    job_id, lanes = transport.keys.job_id(command_id, letter.generation), lanes_of(letter.body)
     async with understood():
-        await transport.tell([Told(command_id, letter.generation, job_id, answer, parks=False, lanes=lanes)])
+        await transport.tell([Told(command_id, letter.generation, job_id, answer, "leaves")])
 
 
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:
     """Find the queue that the command came from, where its producer waits: not always the one served here."""
     return app.queue.model_copy(update={"name": letter.queue})
+
+
+def _standing(body: bytes, command: Command[Any], *, keeps: bool) -> Standing:
+    """Say where a replay stands: where it stood; or if it was let go of and edited, where it belongs."""
+    before = lanes_of(body)
+    if keeps or not before:  # what was sent in no order has none now
+        return Standing(before)
+    now = standing(command)
+    keys = tuple(name for name in before if name.startswith(":"))
+    return Standing((*now.lanes, *keys), now.refs)
 
 
 def lanes_of(body: bytes) -> tuple[str, ...]:

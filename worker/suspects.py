@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from .delivery import Later
 from .failure import Cause, Failure
 from .logs import log
 
@@ -24,7 +23,6 @@ MOST = 3
 ALONE = "alone"
 """The reason by which runs are counted that are alone."""
 _LOOK = 0.01
-_SESSION_GONE = "08003"
 
 
 class Suspects:
@@ -62,9 +60,3 @@ async def convicted(delivery: Delivery) -> Failure | None:
         return None
     message = f"its worker, or its database session, ended {killed} times while it ran alone"
     return Failure(Cause.POISON, "poison", message, "Poison")
-
-
-def has_crashed(outcome: object) -> bool:
-    """Whether a run ended as its database session did, in the middle: the command may be the reason."""
-    failure = outcome.failure if isinstance(outcome, Later) else None
-    return failure is not None and failure.sqlstate == _SESSION_GONE

@@ -4,24 +4,16 @@
 --
 -- KEYS[1]  the queue      KEYS[2]  the bell
 -- ARGV[1]  most to look at: those first that were not looked at for the longest time
--- Reply    {how many were looked at, of each command whose job is gone {its id, its generation, the lanes that it
---          heads...}}
+-- Reply    {how many were looked at, of each command whose job is gone {its id, its generation}}
 
-local gone, places, freed = {}, {}, false
+local gone, asked, freed = {}, {}, false
 
-local function ask(id, lane)
-  if redis.call('HEXISTS', ours .. 'stand:' .. id, 'parked') == 1 then return end
-  if not places[id] then
-    local generation = redis.call('HGET', ours .. 'mark:' .. id, 'generation') or '0'
-    local job_id = queue .. ':' .. id .. (generation == '0' and '' or ':' .. generation)
-    if redis.call('ZSCORE', queue, job_id) then return end
-    gone[#gone + 1] = {id, generation}
-    places[id] = gone[#gone]
-  end
-  if lane and not places[id][lane] then
-    places[id][#places[id] + 1] = lane
-    places[id][lane] = true
-  end
+local function ask(id)
+  if asked[id] or redis.call('HEXISTS', ours .. 'stand:' .. id, 'parked') == 1 then return end
+  asked[id] = true
+  local generation = redis.call('HGET', ours .. 'mark:' .. id, 'generation') or '0'
+  local job_id = queue .. ':' .. id .. (generation == '0' and '' or ':' .. generation)
+  if not redis.call('ZSCORE', queue, job_id) then gone[#gone + 1] = {id, generation} end
 end
 
 local waiting = redis.call('ZRANGEBYSCORE', ours .. 'waiting', '-inf', now - 4000, 'LIMIT', 0, ARGV[1])
@@ -36,7 +28,7 @@ for _, id in ipairs(waiting) do
       local kind, name = string.match(stand[i], '^(%a+):?(.*)$')
       if kind == 'lane' then
         local head = redis.call('LINDEX', ours .. 'lane:' .. name, 0)
-        if head then ask(head, name) end
+        if head then ask(head) end
       elseif kind == 'behind' then
         ask(name)
       end

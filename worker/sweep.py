@@ -7,7 +7,9 @@ lanes, and a person may delete one: then the database is asked how it ended, and
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from redis.exceptions import RedisError
 from sqlalchemy import select
@@ -16,10 +18,10 @@ from producers.wire import Ending
 
 from . import endings
 from .logs import log
-from .transport import Told, parks_when_dead
+from .transport import Then, Told, parks_when_dead
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from sqlalchemy import Row
 
     from .app import App
     from .transport import Transport
@@ -46,13 +48,16 @@ class Sweeper:
             await asyncio.wait({self._task}, timeout=1)
 
     async def sweep(self) -> None:
-        """Look at all that wait, and that nobody has looked at for a while."""
+        """Look at all that wait, and that nobody has looked at for a while; then at the dead."""
         for _ in range(_BATCHES):
             looked, gone = await self._transport.sweep(_MOST)
             if gone:
                 await self._transport.tell(await self._told(gone))
             if looked < _MOST:
-                return
+                break
+        parked, _ = await self._transport.parked(_MOST)
+        if parked:
+            await self._transport.tell(await self._let_go([UUID(name) for name in parked]))
 
     async def _sweep_on(self) -> None:
         while True:
@@ -64,19 +69,32 @@ class Sweeper:
             except Exception as error:  # noqa: BLE001  # the database may be away in many ways: next time again
                 log.warning("sweep.failed", error=type(error).__name__)
 
-    async def _told(self, gone: list[tuple[UUID, int, list[str]]]) -> list[Told]:
+    async def _told(self, gone: dict[UUID, int]) -> list[Told]:
         """Say how commands ended whose jobs are gone; a write always has an ending before its job goes."""
-        async with self._app.transaction() as session:
-            table = self._app.tables.processed_commands
-            found = select(table).where(table.c.command_id.in_([command_id for command_id, _, _ in gone]))
-            rows = {row.command_id: row for row in await session.execute(found)}
+        rows = {row.command_id: row for row in await self._rows([*gone])}
         told = []
-        for command_id, generation, lanes in gone:
-            answer, parks = "", False
+        for command_id, generation in gone.items():
+            answer: str = ""
+            then: Then = "leaves"
             if (row := rows.get(command_id)) is not None and row.generation >= generation:
                 answer = endings.answer_of(row).encode()
-                parks = row.ending == Ending.DEAD and parks_when_dead(self._app.registry, row.kind)
+                if row.ending == Ending.DEAD and parks_when_dead(self._app.registry, row.kind):
+                    then = "parks"
             log.warning("lane.head_gone", command_id=str(command_id), ended=bool(answer))
             job_id = self._transport.keys.job_id(command_id, generation)
-            told.append(Told(command_id, generation, job_id, answer, parks, lanes))
+            told.append(Told(command_id, generation, job_id, answer, then))
         return told
+
+    async def _let_go(self, parked: list[UUID]) -> list[Told]:
+        """Find the parked ones that are dead no more: they were dropped, and Redis was not told of it."""
+        job_id = self._transport.keys.job_id
+        return [
+            Told(row.command_id, row.generation, job_id(row.command_id, row.generation), "", "leaves")
+            for row in await self._rows(parked)
+            if row.ending != Ending.DEAD
+        ]
+
+    async def _rows(self, command_ids: list[UUID]) -> Sequence[Row[Any]]:
+        table = self._app.tables.processed_commands
+        async with self._app.transaction() as session:
+            return (await session.execute(select(table).where(table.c.command_id.in_(command_ids)))).all()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
 from producers.commands import Registry
@@ -45,22 +45,28 @@ class Answered:
     def told(self, registry: Registry) -> Told:
         """Say what Redis is told of it."""
         delivery, answer = self.delivery, self.answer
-        parks = (
-            bool(delivery.lanes) and answer.ending is Ending.DEAD and parks_when_dead(registry, delivery.kind)
-        )
+        is_dead = bool(delivery.lanes) and answer.ending is Ending.DEAD
+        then: Then = "parks" if is_dead and parks_when_dead(registry, delivery.kind) else ""
         ended = delivery.command_id, delivery.generation, self.job_id
-        return Told(*ended, answer.encode(), parks, delivery.lanes)
+        return Told(*ended, answer.encode(), then, delivery.lanes)
+
+
+Then = Literal["", "parks", "leaves"]
+"""What becomes of the place of a command that has ended: by default it leaves the lanes that are named."""
 
 
 class Told(NamedTuple):
-    """What Redis is told of a command that has ended; `answer` is JSON, or "" where none is known."""
+    """What Redis is told of a command that has ended; `answer` is JSON, or "" where none is known.
+
+    Without `lanes` it "parks" in, or "leaves", those that Redis knows of.
+    """
 
     command_id: UUID
     generation: int
     job_id: str
     answer: str
-    parks: bool
-    lanes: Sequence[str]
+    then: Then
+    lanes: Sequence[str] = ()
 
 
 def parks_when_dead(registry: Registry, kind: str) -> bool:
@@ -104,7 +110,7 @@ class Transport:
         stamp = received.stamp
         lanes, refs = stamp.get("lanes", ()), stamp.get("refs", ())
         if not lanes or (stamp.get("due") or 0) <= stamp["accepted"]:
-            return True  # it has waited outside the queue until it might
+            return True  # it had a score of the year 9999 until it might
         envelope = received.envelope
         command_id = envelope.id if envelope else self._id_of(job_id)
         about = [str(command_id), job_id, stamp["due"], len(lanes), *lanes, len(refs), *refs]
@@ -123,18 +129,20 @@ class Transport:
                 pipe.hset(self.keys.failures(job_id), _SUSPECTED, "1")
             await pipe.execute()
 
-    async def waits(self, command_id: UUID) -> bool:
-        """Whether a command has not had its turn in its lanes."""
-        return bool(await self.redis.exists(self.keys.stand(command_id)))
+    async def waits(self, command_id: UUID, job_id: str) -> bool:
+        """Whether this job of a command has not had its turn in its lanes."""
+        reading: Any = self.redis.hmget(self.keys.stand(command_id), ["job", "free"])
+        job, is_free = await reading
+        return job == job_id.encode() and is_free is None
 
     async def holds(self, lanes: Sequence[str]) -> bool:
         """Whether a command stands in one of these lanes."""
         return bool(lanes) and bool(await self.redis.exists(*map(self.keys.lane, lanes)))
 
-    async def parked(self) -> tuple[list[str], int]:
+    async def parked(self, most: int = 100) -> tuple[list[str], int]:
         """Return the dead commands that keep their lanes, and how many commands wait for others."""
         async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.zrange(self.keys.parked, 0, 99)
+            pipe.zrange(self.keys.parked, 0, most - 1)
             pipe.zcard(self.keys.waiting)
             parked, waiting = await pipe.execute()
         return [name.decode() for name in parked], waiting
@@ -171,20 +179,17 @@ class Transport:
         """
         queue = self.queue
         arguments: list[str | int] = [round(queue.result_ttl * 1000), round(queue.mark_ttl * 1000), int(ring)]
-        for command_id, generation, job_id, answer, parks, lanes in ended:
-            arguments += [str(command_id), generation, job_id, answer, int(parks), len(lanes), *lanes]
+        for command_id, generation, job_id, answer, then, lanes in ended:
+            arguments += [str(command_id), generation, job_id, answer, then, len(lanes), *lanes]
         return self._lanes, arguments
 
-    async def sweep(self, most: int) -> tuple[int, list[tuple[UUID, int, list[str]]]]:
+    async def sweep(self, most: int) -> tuple[int, dict[UUID, int]]:
         """Look after commands that wait, at most at so many that nobody has looked at for a while.
 
-        Returns how many were looked at, and whose job is gone: id, generation, the lanes that it heads.
+        Returns how many were looked at, and whose job is gone: ids and generations.
         """
         looked, gone = await self._sweep(keys=self._lanes, args=[most])
-        return looked, [
-            (UUID(command_id.decode()), int(generation), [lane.decode() for lane in lanes])
-            for command_id, generation, *lanes in gone
-        ]
+        return looked, {UUID(command_id.decode()): int(generation) for command_id, generation in gone}
 
     async def _now(self) -> float:
         seconds, micros = await self.redis.time()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple, get_args
 
+from .address import Addressed
 from .base import Command, Key, Payload, Ref, marked
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -72,8 +73,9 @@ def _walk(payload: Payload, outer: str, lanes: dict[str, None], refs: dict[str, 
     entity = payload.entity or (isinstance(payload, Command) and payload.kind.partition(".")[0]) or outer
     if (key := payload.lane_key()) is not None:
         lanes[lane(entity, key)] = None
+    addressed_by = payload.address if isinstance(payload, Addressed) else ""
     for name, other in references(type(payload)):
-        if (value := getattr(payload, name)) is not None:
+        if (value := getattr(payload, name)) is not None and name != addressed_by:
             refs[lane(other, value)] = Reference(other, name, value)
     by = getattr(payload, "by", None)
     for value in payload.__dict__.values():

@@ -50,8 +50,8 @@ MUTATIONS = {
     ),
     "a lane is let go of early": Mutation(
         "producers/lanes.lua",
-        "    if (place or redis.call('RPUSH', ours .. 'lane:' .. name, id) - 1) > 0 then waits = true end\n",
-        "    redis.call('RPUSH', ours .. 'lane:' .. name, id)\n",
+        "    elseif redis.call('RPUSH', lane, id) > 1 then waits = true end\n",
+        "    else redis.call('RPUSH', lane, id) end\n",
         "kills",
         "out of order",
     ),
@@ -105,8 +105,8 @@ SCRIPTS = {
     ),
     "nobody waits for who was before": (
         "producers/lanes.lua",
-        "if (place or redis.call('RPUSH', ours .. 'lane:' .. name, id) - 1) > 0 then waits = true end",
-        "redis.call('RPUSH', ours .. 'lane:' .. name, id)",
+        "elseif redis.call('RPUSH', lane, id) > 1 then waits = true end",
+        "else redis.call('RPUSH', lane, id) end",
     ),
     "nobody is told that the way is free": (
         "producers/lanes.lua",
@@ -115,13 +115,13 @@ SCRIPTS = {
     ),
     "a dead command lets its lanes go": (
         "worker/deposit.lua",
-        "if ARGV[arg + 4] == '1' then park(id, lanes) elseif",
-        "if",
+        "if parks then park(id, known)\n    elseif",
+        "if parks or",
     ),
     "a replay goes to the end of its lanes": (
         "producers/lanes.lua",
-        "local place = again and redis.call('LPOS', ours .. 'lane:' .. name, id)",
-        "local place = nil",
+        "if places > 0 and places == #lanes then return true end",
+        "",
     ),
     "a child waits for ever": (
         "producers/lanes.lua",

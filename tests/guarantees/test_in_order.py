@@ -402,7 +402,7 @@ async def test_a_worker_that_knows_of_no_lanes_is_repaired_by_what_the_database_
         """As a worker before there were lanes: it leaves the answer, and nothing else."""
 
         def deposits(self, ended: Any, *, ring: bool) -> Any:
-            return super().deposits([told._replace(lanes=(), parks=False) for told in ended], ring=ring)
+            return super().deposits([told._replace(lanes=(), then="") for told in ended], ring=ring)
 
     handler = Unsteady(deadly={5})
     app = make_app(handlers(handler), max_attempts=1)

@@ -16,7 +16,8 @@ APPLIED = Answer(Ending.APPLIED)
 
 
 def later(cause: Cause | None) -> Later:
-    return Later(1, None if cause is None else Failure(cause, "code", "message", "Error", None, None, ""))
+    failure = None if cause is None else Failure(cause, "code", "message", "Error", None, None, "")
+    return Later(1, failure, away=cause is Cause.AWAY)
 
 
 class Database:

@@ -75,6 +75,7 @@ class Interleavings(RuleBasedStateMachine):
         self.clock = patch.object(time, "time", lambda: self.now)
         self.clock.start()
         self.redis = FakeRedis(server=FakeServer())
+        self.run_script: Any = self.redis.eval
         self.numbers, self.tokens = count(1), count(1)
         self.jobs: dict[str, Sent] = {}
         self.place: dict[str, int] = {}
@@ -97,7 +98,8 @@ class Interleavings(RuleBasedStateMachine):
                 if not self.redis.zcard(QUEUE):
                     break
             assert set(self.ended) == set(self.place), "a command is stuck"
-            left = [key.decode() for key in self.redis.keys("*")]
+            found: Any = self.redis.keys("*")
+            left = [key.decode() for key in found]
             traces = ("lane:", "stand:", "behind:", "waiting", "parked")
             assert not [key for key in left if any(f"crud:q:{trace}" in key for trace in traces)], left
         finally:
@@ -143,7 +145,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(worker=WORKERS, most=st.integers(1, 5))
     def claim(self, worker: int, most: int) -> None:
         token = f"{worker}:{next(self.tokens)}"
-        reply: Any = self.redis.eval(CLAIM, 4, QUEUE, ABORTS, BELL, LEASES, most, LEASE, token, "", "")
+        reply: Any = self.run_script(CLAIM, 4, QUEUE, ABORTS, BELL, LEASES, most, LEASE, token, "", "")
         for raw_id, *_ in reply[3:]:
             sent = self.jobs[raw_id.decode()]
             claimed = Claimed(sent, token, self.now + LEASE / 1000)
@@ -156,7 +158,7 @@ class Interleavings(RuleBasedStateMachine):
     def renew(self, worker: int) -> None:
         for claimed in self.held[worker]:
             mine = self._is_mine(claimed)
-            told: Any = self.redis.eval(RENEW, 2, QUEUE, LEASES, LEASE, claimed.sent.job_id, claimed.token)
+            told: Any = self.run_script(RENEW, 2, QUEUE, LEASES, LEASE, claimed.sent.job_id, claimed.token)
             assert mine or told[0] == 0
             if told[0]:
                 claimed.ends = self.now + LEASE / 1000
@@ -257,28 +259,28 @@ class Interleavings(RuleBasedStateMachine):
     def _finish(self, worker: int, claimed: Claimed, ending: str) -> None:
         sent = claimed.sent
         ending = self._commit(sent, ending)
-        parks = int(ending == "dead")
-        self._deposit(sent, parks=parks)
+        parks = ending == "dead"
+        self._deposit(sent, "parks" if parks else "")
         self._settle(claimed, "finish", "")
         newest = max(job.generation for job in self.jobs.values() if job.id == sent.id)
         if parks and sent.generation == newest and self.ended.get(sent.id) == "dead":
             self.dead[sent.id] = sent
         self.held[worker].remove(claimed)
 
-    def _deposit(self, sent: Sent, *, parks: int) -> None:
-        about = [sent.id, sent.generation, sent.job_id, "{}", parks, len(sent.lanes), *sent.lanes]
+    def _deposit(self, sent: Sent, then: str) -> None:
+        about = [sent.id, sent.generation, sent.job_id, "{}", then, len(sent.lanes), *sent.lanes]
         self._eval(DEPOSIT, 3_600_000, 3_600_000, "1", *about)
 
     def _drop(self, command_id: str) -> None:
         sent = self.dead.pop(command_id)
         self.ended[command_id] = "dropped"
-        self._deposit(sent, parks=0)
+        self._deposit(sent, "leaves")
 
     def _settle(self, claimed: Claimed, verb: str, value: str) -> None:
         """One that has not the job any more changes nothing."""
         before = None if self._is_mine(claimed) else self._state(claimed.sent)
         told = [claimed.sent.job_id, claimed.token, verb, value, "", "", "kept"]
-        reply: Any = self.redis.eval(SETTLE, 4, QUEUE, ABORTS, BELL, LEASES, *told)
+        reply: Any = self.run_script(SETTLE, 4, QUEUE, ABORTS, BELL, LEASES, *told)
         if before is not None:
             assert reply == [0]
             assert self._state(claimed.sent) == before
@@ -298,7 +300,7 @@ class Interleavings(RuleBasedStateMachine):
         )
 
     def _eval(self, text: str, *arguments: Any) -> Any:
-        return self.redis.eval(text, 2, QUEUE, BELL, *arguments)
+        return self.run_script(text, 2, QUEUE, BELL, *arguments)
 
 
 SHRINKS = True

@@ -73,7 +73,8 @@ class Ship(Command[None]):
         (UpdatePost(id=A, title="t"), posts(A), set()),
         (GetPost(id=A), posts(A), set()),
         (CreateProfile(id=A, user_id=B), {f"profile:{A}"}, users(B)),
-        (UpdateProfile(user_id=B, bio="b"), set(), users(B)),
+        (UpdateProfile(user_id=B, bio="b"), set(), set()),
+        (UpdateProfile(id=A, user_id=B), {f"profile:{A}"}, users(B)),
         (CreateLike(user_id=A, post_id=B), {f"like:{A}:{B}"}, users(A) | posts(B)),
         (DeleteLike(user_id=A, post_id=B), {f"like:{A}:{B}"}, users(A) | posts(B)),
         (

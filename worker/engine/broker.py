@@ -69,8 +69,7 @@ class Look:
 class Broker:
     """The queue, as one worker process sees it; connections are its own, made as those of `pool` are.
 
-    They time out, and nothing is repeated behind the engine's back. Where Sentinel makes connections, it uses
-    the pool itself.
+    They time out, and nothing is repeated behind the engine's back. With Sentinel it uses the pool itself.
     """
 
     def __init__(self, pool: ArqRedis, queue: str, *, lease: float, aborts: bool) -> None:

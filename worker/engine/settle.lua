@@ -33,8 +33,9 @@ for i = 1, #ARGV, 7 do
     if ARGV[i + 5] ~= '' then redis.pcall('SET', progress, ARGV[i + 6], 'PX', ARGV[i + 5]) end
   elseif held then
     redis.call('DEL', progress)
-    redis.call('HDEL', state, 'open', 'owner', 'score')
-    if verb == 'back' or verb == 'wait' then redis.call('HINCRBY', state, 'tries', -1) end
+    redis.call('HDEL', state, 'owner', 'score', (verb == 'later' or verb == 'again') and 'open' or '')
+    local uncounted = (verb == 'back' or verb == 'wait') and {'tries', 'open'} or {}
+    for _, count in ipairs(uncounted) do redis.call('HINCRBY', state, count, -1) end
     local score = (verb == 'later' or verb == 'wait') and string.format('%.0f', now + value) or value
     redis.call('ZADD', queue, 'XX', score, id)
     due = due or tonumber(score) <= now

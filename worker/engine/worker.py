@@ -172,13 +172,13 @@ class Worker(arq.Worker):
 
     async def _exchange(self) -> None:
         """Settle what has ended and claim for the slots that are free, in one round trip."""
-        ended, most = self._ended, self._wants()
-        if not ended and not most:
+        ended, self.claiming = self._ended, self._wants()
+        if not ended and not self.claiming:
             return
         self._ended = []
         also = partial(self._also, ended) if self.on_settle is not None else None
         try:
-            look = await self._broker.exchange(ended, most, also)
+            look = await self._broker.exchange(ended, self.claiming, also)
         except BaseException as error:
             self._ended = [*ended, *self._ended]  # it is said again
             if not isinstance(error, AWAY) and "handler is closed" not in str(error):  # so says uvloop
@@ -187,7 +187,7 @@ class Worker(arq.Worker):
             return
         self._away = 0.0
         if look is not None:
-            self._found(look, most)
+            self._found(look, self.claiming)
         pauses = [settlement.delay / 1000 for settlement in ended if settlement.verb != "finish"]
         self._look_at = min(self._look_at, self.loop.time() + min(pauses, default=_LONGEST_WAIT))
         for settlement in [one for one in ended if one.ctx] if self.after_job_end is not None else ():
@@ -232,7 +232,7 @@ class Worker(arq.Worker):
             self._hungry.set()
 
     def _start(self, claim: Claim) -> None:
-        if self._stopping is not None:  # a signal came while it was being claimed
+        if self._stopping is not None or len(self.tasks) >= self.max_jobs:  # since the claim was sent
             self._ended.append(Settlement(claim, "back"))
         elif claim.job_id in self.tasks:  # the lease was lost; the run that had it is still on its way out
             self._ended.append(Settlement(claim, "wait", delay=1000))
