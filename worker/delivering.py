@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UNTIL_FREE = 250_000_000_000.0
 """Seconds until a job is tried again that has to wait in its lanes: who is before it makes it due."""
-_ABORTED = 1
+ABORTED = 1
 """The score that arq's `abort` gives to a job which is not due yet."""
 
 
@@ -36,9 +36,9 @@ async def carry_out(ctx: dict[str, Any], received: Received) -> tuple[Delivery, 
 async def _is_aborted(ctx: dict[str, Any], received: Received, delivery: Delivery) -> bool:
     """Whether somebody has made it due that was not: before its time, or before its turn in its lanes."""
     transport: Transport = ctx["transport"]
-    if ctx["score"] <= _ABORTED and await transport.early(received):
+    if ctx["score"] <= ABORTED and await transport.early(received):
         return True
-    if delivery.first and ctx["score"] > _ABORTED:
+    if delivery.first and ctx["score"] > ABORTED:
         return False
     return await transport.waits(delivery.command_id, ctx["job_id"])
 

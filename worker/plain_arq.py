@@ -15,7 +15,7 @@ from arq.connections import RedisSettings
 from arq.worker import RetryJob, func
 from redis.exceptions import RedisError
 
-from .delivering import carry_out
+from .delivering import ABORTED, carry_out
 from .delivery import Later
 from .health import ensure_ready
 from .logs import log
@@ -36,7 +36,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
     began = time.monotonic()
     with presence:
         try:
-            if early := await transport.early(received):
+            if ctx["score"] > ABORTED and (early := await transport.early(received)):
                 await transport.reschedule(job_id, early)
                 raise RetryJob  # noqa: TRY301  # it is for arq
             delivery, outcome = await carry_out(ctx, received)

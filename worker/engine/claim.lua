@@ -56,7 +56,7 @@ if ARGV[5] == '1' then
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, math.min(most, 2))) do -- some each
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 1)) do -- others take theirs
   local known = redis.call('HMGET', 'arq:engine:' .. id, 'owner', 'score')
   local is_queued = redis.call('ZSCORE', queue, id)
   if is_queued and redis.call('SET', 'arq:in-progress:' .. id, token, 'NX', 'PX', lease) then
