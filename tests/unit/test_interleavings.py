@@ -208,7 +208,7 @@ class Interleavings(RuleBasedStateMachine):
             claimed
             for held in self.held
             for claimed in held
-            if claimed.ends > self.now and self._owns(claimed)
+            if claimed.ends > self.now and self._owns(claimed) and self._is_newest(claimed.sent)
         ]
         lanes = [lane for claimed in good for lane in claimed.sent.lanes if claimed.sent.id not in self.ended]
         assert len(lanes) == len(set(lanes))
@@ -219,6 +219,10 @@ class Interleavings(RuleBasedStateMachine):
     def _owns(self, claimed: Claimed) -> bool:
         owner: Any = self.redis.get(f"arq:in-progress:{claimed.sent.job_id}")
         return owner is not None and owner.decode() == claimed.token
+
+    def _is_newest(self, sent: Sent) -> bool:
+        """Whether it has not been replayed since: a late delivery only finds out how it ended."""
+        return sent.generation == max(job.generation for job in self.jobs.values() if job.id == sent.id)
 
     def _enqueue(self, sent: Sent, delay: int, refs: list[str]) -> None:
         stamp = ',"lanes":[]'
@@ -240,8 +244,7 @@ class Interleavings(RuleBasedStateMachine):
             return self.ended[sent.id]
         known = self.dead.get(sent.id)
         assert known is None
-        newest = max(job.generation for job in self.jobs.values() if job.id == sent.id)
-        if sent.generation < newest:
+        if not self._is_newest(sent):
             return "dead"  # what it ended as before it was replayed
         for lane in sent.lanes:
             before = [
@@ -262,8 +265,7 @@ class Interleavings(RuleBasedStateMachine):
         parks = ending == "dead"
         self._deposit(sent, "parks" if parks else "")
         self._settle(claimed, "finish", "")
-        newest = max(job.generation for job in self.jobs.values() if job.id == sent.id)
-        if parks and sent.generation == newest and self.ended.get(sent.id) == "dead":
+        if parks and self._is_newest(sent) and self.ended.get(sent.id) == "dead":
             self.dead[sent.id] = sent
         self.held[worker].remove(claimed)
 
