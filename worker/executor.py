@@ -13,7 +13,6 @@ Answer, whose row is committed, or Later, and then no row of this delivery is.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -146,7 +145,7 @@ class Execution:
             case Cause.UNKNOWN:
                 return self._later(failure, retry.jittered(0.2))
             case Cause.AWAY | Cause.SLOW if await doubt.is_away(self.app):
-                return replace(self._later(failure, retry.jittered(1)), away=True)
+                return self._later(failure, retry.jittered(1), away=True)
             case Cause.REFUSED | Cause.SUPERSEDED:
                 return await self._fail(_REFUSALS[failure.cause], failure, 1)
             case Cause.PARENT:
@@ -170,11 +169,11 @@ class Execution:
         first, cap = self.options.backoff * patience, self.options.backoff_cap
         return self._later(failure, retry.backoff(attempts, first=first, cap=cap), attempts)
 
-    def _later(self, failure: Failure, delay: float, attempts: int = 0) -> Later:
+    def _later(self, failure: Failure, delay: float, attempts: int = 0, *, away: bool = False) -> Later:
         told: dict[str, Any] = {"cause": failure.cause.value, "code": failure.code}
         told |= {"sqlstate": failure.sqlstate, "error": failure.error_class, "attempts": attempts}
         log.warning("command.retried", **about(self.delivery), **told, delay=round(delay, 3))
-        return Later(delay, failure, crashed=self.crashed)
+        return Later(delay, failure, away=away, crashed=self.crashed)
 
     async def _fail(self, ending: Ending, failure: Failure, attempts: int) -> Answer | Later:
         error = {"code": failure.code, "message": failure.message, "field": failure.field}
