@@ -24,7 +24,14 @@ from .summary import OURS, Rounds, Summary, requirements
 RESULTS = Path(__file__).with_name("results.json")
 CHART = Path("docs/bench.svg")
 _QUICK = Amounts(
-    inserts=1500, noops=0.25, singles=300, bulk=3000, sends=40, watched=2, waiting=(1000, 100_000)
+    inserts=1500,
+    noops=0.25,
+    singles=300,
+    bulk=3000,
+    sends=40,
+    updates=1000,
+    watched=2,
+    waiting=(1000, 100_000),
 )
 _CONFINED = (
     "beside one worker process the servers run on one half of the cores; beside two, or one slot, on all"
@@ -37,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds, each with all contenders in turn")
     parser.add_argument(
-        "--only", default="", help=f"of these, with commas: {', '.join((*NAMES, *_LIMITS, 'backlog'))}"
+        "--only", default="", help=f"of these, with commas: {', '.join((*NAMES, *_LIMITS, 'hot', 'backlog'))}"
     )
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
     parser.add_argument(
@@ -50,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     if given.core:
         os.environ["BENCH_INSERT"] = "core"
-    wanted = set(given.only.split(",")) if given.only else {*NAMES, *_LIMITS, "backlog"}
+    wanted = set(given.only.split(",")) if given.only else {*NAMES, *_LIMITS, "hot", "backlog"}
     whole = not (given.only or given.quick or given.core)
     try:
         Bench(wanted, _QUICK if given.quick else Amounts(), 1 if given.quick else given.rounds).run(
@@ -114,7 +121,7 @@ class Bench:
         peers = [name for name in NAMES if name != OURS]  # ours comes soon after what it is measured by
         turns = [
             name
-            for name in (*peers, *_LIMITS, OURS, "backlog")
+            for name in (*peers, *_LIMITS, OURS, "hot", "backlog")
             if name in self.wanted and name not in self.skipped
         ]
         shift = number * len(turns) // max(1, self.number)
@@ -122,7 +129,7 @@ class Bench:
         for name in turns[shift:] + turns[:shift]:
             begun = time.monotonic()
             try:
-                figures.setdefault(OURS if name == "backlog" else name, {}).update(
+                figures.setdefault(OURS if name in {"hot", "backlog"} else name, {}).update(
                     self._turn(started, name, number)
                 )
             except Failed as error:
@@ -135,6 +142,8 @@ class Bench:
     def _turn(self, started: servers.Servers, name: str, number: int) -> dict[str, Any]:
         if name in _LIMITS:
             return measures.limit(name, started, self.amounts)
+        if name == "hot":
+            return measures.hot(started, self.amounts)
         if name == "backlog":
             last = number == self.number - 1
             return backlog.run(self.about[OURS], started, self.amounts, to_the_end=last)

@@ -86,12 +86,14 @@ async def executor_latency(rows: list[dict[str, Any]]) -> dict[str, Any]:
 async def _execute(job: bytes) -> None:
     [received] = deserialize(job, app.registry)["a"]
     known, made = received.envelope, received.command
-    answer = await executor.execute(app, Delivery(known.id, app.queue.name, job, known, _count, revived=made))
+    answer = await executor.execute(
+        app, Delivery(known.id, app.queue.name, job, known, no_failure, revived=made)
+    )
     assert isinstance(answer, Answer), answer
     answer.encode()
 
 
-async def _count(reason: str) -> Failures:
+async def no_failure(reason: str) -> Failures:
     raise AssertionError(reason)
 
 

@@ -28,6 +28,7 @@ class Amounts:
     singles: int = 3000
     bulk: int = 10_000
     sends: int = 80
+    updates: int = 10_000
     watched: float = 3.0
     waiting: tuple[int, ...] = (1000, 100_000, 1_000_000)
 
@@ -144,6 +145,13 @@ class Round:
 
     def _clear(self) -> None:
         self.servers.clear(self.about.tables)
+
+
+def hot(servers: Servers, amounts: Amounts) -> dict[str, Any]:
+    """Measure updates of one row, queued and in a bare loop."""
+    servers.clear(("processed_commands", "dead_letters"))
+    environment = {**servers.environment, "WORKER_LOG_LEVEL": "warning"}
+    return told([python(apart=False), "-m", "tests.bench.hot", str(amounts.updates)], environment)
 
 
 def limit(what: str, servers: Servers, amounts: Amounts) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from .backlog import name as behind
 from .contender import FEW, FEW_TWICE
+from .hot import ALONE as HOT_ALONE
+from .hot import FIGURE as HOT
 
 RATES = (
     "insert, one process",
@@ -99,7 +101,7 @@ class Requirement:
 
 
 def requirements(summary: Summary) -> list[Requirement]:
-    """Compare with what issue 4 asks for."""
+    """Compare with what is asked for."""
     most = max(
         (waiting for waiting in (1000, 100_000, 1_000_000) if summary.value(OURS, behind(waiting))), default=0
     )
@@ -125,6 +127,9 @@ def requirements(summary: Summary) -> list[Requirement]:
             0.9,
             1.0,
             summary.ratio(OURS, behind(most), OURS, behind(1000)),
+        ),
+        _at_least(
+            "updates of one row, against a bare loop", 0.5, 1, summary.ratio(OURS, HOT, OURS, HOT_ALONE)
         ),
         _at_most("memory of an idle worker, MiB", 100, 80, summary.value(OURS, "idle memory", "mib")),
         _at_most(
