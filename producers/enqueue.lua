@@ -79,8 +79,8 @@ for _, arg in ipairs(accepted) do
   redis.call('SET', 'arq:job:' .. job_id, '{"t":null,"f":"execute","k":{},"a":[' .. ARGV[arg + 1] .. ','
     .. stamp .. string.format('],"et":%.0f}', now))
   redis.call('DEL', mark, ours .. 'result:' .. id, ours .. 'failures:' .. job_id, 'arq:engine:' .. job_id)
-  redis.call('HSET', mark, 'fingerprint', fingerprint, 'nonce', nonce, 'generation', generation)
-  if #lanes > 0 then redis.call('HSET', mark, 'lanes', table.concat(lanes, '\0')) end
+  redis.call('HSET', mark, 'fingerprint', fingerprint, 'nonce', nonce, 'generation', generation,
+    'lanes', table.concat(lanes, '\0'))
   local refs = slice(arg + 8 + #lanes, ARGV[arg + 7 + #lanes])
   if due <= now and #lanes + #refs > 0 then -- a delayed one stands in its lanes once it is due: join.lua
     if enter(id, job_id, score, lanes, refs, generation ~= '0') then score = FAR end
