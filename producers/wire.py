@@ -104,6 +104,11 @@ class Keys:
         """Where the dead commands are that hold their lanes, scored by the time of their death."""
         return f"crud:{self.queue}:parked"
 
+    @property
+    def alone(self) -> str:
+        """What the one command holds that may crash a database session, while it runs."""
+        return f"crud:{self.queue}:alone"
+
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""
         return f"crud:{self.queue}:worker:{name}"

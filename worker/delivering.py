@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from producers.wire import Ending
 
 from . import executor, suspects
 from .delivery import Later
+from .service import longest
 
 if TYPE_CHECKING:
     from producers.wire import Answer
@@ -45,13 +47,16 @@ async def _is_aborted(ctx: dict[str, Any], received: Received, delivery: Deliver
 
 async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
     """Run it, beside others or, where it is a suspect, alone."""
-    transport, job_id = ctx["transport"], ctx["job_id"]
+    transport: Transport = ctx["transport"]
+    job_id: str = ctx["job_id"]
     silent = ctx.get("silent", 0)  # a plain arq worker does not know, and runs nothing alone
     suspected = not delivery.first and "suspects" in ctx and await transport.is_suspected(job_id)
     if silent and not suspected:
         await transport.suspect(job_id, suspected=True)  # whatever happens to it while it waits for its turn
     if silent or suspected:
-        async with ctx["suspects"].alone():
+        # A session that crashes cuts off those of all workers: of such suspects one runs at a time, anywhere.
+        in_turn = nullcontext() if silent else transport.one_at_a_time(longest(transport.app))
+        async with ctx["suspects"].alone(in_turn):
             delivery.conviction = await suspects.convicted(delivery)
             outcome = await executor.execute(transport.app, delivery)
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from .failure import Cause, Failure
@@ -34,21 +34,32 @@ class Suspects:
     def __init__(self, claim: Callable[[bool], None], others: Callable[[], int]) -> None:
         self._claim, self._others = claim, others
         self._turn = asyncio.Lock()
-        self.waiting = 0
+        self._waiting, self._inside = 0, 0
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Wait until nothing else runs, and have it so while the block goes on."""
-        self.waiting += 1
-        self._claim(False)  # noqa: FBT003
+    async def alone(self, in_turn: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+        """Wait for its turn, then until nothing else runs, and have it so while the block goes on.
+
+        Until it is `in_turn` with the suspects of other workers, work goes on here.
+        """
+        self._waiting += 1
         try:
-            async with self._turn:
-                while self._others() > self.waiting:  # noqa: ASYNC110  # they end and tell nobody
+            async with in_turn, self._nothing_claimed(), self._turn:
+                while self._others() > self._waiting:  # noqa: ASYNC110  # they end and tell nobody
                     await asyncio.sleep(_LOOK)
                 yield
         finally:
-            self.waiting -= 1
-            if not self.waiting:
+            self._waiting -= 1
+
+    @asynccontextmanager
+    async def _nothing_claimed(self) -> AsyncIterator[None]:
+        self._inside += 1
+        self._claim(False)  # noqa: FBT003
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
                 self._claim(True)  # noqa: FBT003
 
 

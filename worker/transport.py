@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
+
+from redis.exceptions import RedisError
 
 from producers.commands import Registry
 from producers.lanes import with_lanes
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 _SUSPECTED = "suspected"
+_LOOK = 0.1
 DEPOSIT, _JOIN, _SWEEP = (
     Script(with_lanes((_FOLDER / f"{name}.lua").read_text())) for name in ("deposit", "join", "sweep")
 )
@@ -120,6 +125,19 @@ class Transport:
         """Whether the database session of a job before this one crashed."""
         reading: Any = self.redis.hexists(self.keys.failures(job_id), _SUSPECTED)
         return bool(await reading)
+
+    @asynccontextmanager
+    async def one_at_a_time(self, longest: float) -> AsyncIterator[None]:
+        """Wait until no other worker is within; one killed there is out of it after `longest` seconds."""
+        token = os.urandom(8).hex()
+        while not await self.redis.set(self.keys.alone, token, nx=True, px=round(longest * 1000)):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
+        try:
+            yield
+        finally:
+            with suppress(RedisError, OSError):
+                if await self.redis.get(self.keys.alone) == token.encode():
+                    await self.redis.delete(self.keys.alone)
 
     async def suspect(self, job_id: str, *, suspected: bool) -> None:
         """Have a job be run alone, or not; what was counted against it before is forgotten."""

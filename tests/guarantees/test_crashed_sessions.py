@@ -1,6 +1,10 @@
 """A command that crashes its database session is given up; all others, cut off with it, are applied."""
 
+from typing import Any
+
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import CommandDead, Producer
 from tests.guarantees.conftest import Counters, MakeApp, Rows, Running, on_engine
@@ -29,3 +33,29 @@ async def test_it_is_dead_after_it_was_alone_three_times(
     assert await counters() == {f"n{n}": 10 for n in range(10)}
     [letter] = await letters()
     assert (letter.state, letter.code) == ("dead", "poison")
+
+
+@on_engine
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+async def test_those_that_other_workers_run_are_cut_off_with_it_and_not_blamed(
+    make_app: MakeApp, producer: Producer, running: Running, counters: Counters, letters: Rows
+) -> None:
+    async def toil(session: AsyncSession, command: Bump) -> int:
+        await session.execute(text("SELECT pg_sleep(1)"))
+        return await bump(session, command)
+
+    handlers: Any = {Bump: toil, CrashSession: crash_session}
+    async with (
+        running(make_app(handlers, max_attempts=50)),
+        running(make_app(handlers, max_attempts=50)),
+    ):
+        crashing = await producer.send_many([CrashSession() for _ in range(2)])
+        bumps = await producer.send_many([Bump(name=f"n{n}") for n in range(3)])
+        for receipt in crashing:
+            with pytest.raises(CommandDead):
+                await receipt.result(60)
+        for bumped in bumps:
+            await bumped.result(30)
+    assert await counters() == {f"n{n}": 1 for n in range(3)}
+    assert {letter.kind for letter in await letters()} == {"poison.crash_session"}

@@ -1,6 +1,7 @@
 """A command that ends its worker, or crashes its database session, hurts only itself, and is given up."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
@@ -54,7 +55,7 @@ async def test_a_suspect_waits_until_nothing_else_runs_and_then_nothing_is_claim
 
     async def run(name: str) -> None:
         nonlocal running
-        async with suspects.alone():
+        async with suspects.alone(nullcontext()):
             order.append(f"{name} begins")
             await asyncio.sleep(0.02)
             order.append(f"{name} ends")
