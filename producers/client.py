@@ -45,7 +45,7 @@ _NOWHERE = Standing()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 _LOOK_AGAIN = 5.0
 """Seconds between two looks of who waits for a result, in case that its message was lost."""
-_ONE_LOOK = 0.1
+_ONE_LOOK, _LAST_LOOK = 0.1, 0.5
 _FOR_EVER = -1
 """What PTTL says of the mark of a command that has not ended yet."""
 
@@ -232,7 +232,7 @@ class Producer:
         """Raise CommandParked where a dead command keeps it waiting, CommandDead where it is that one."""
         dead = None
         with suppress(Unsent):
-            async with understood(), asyncio.timeout(_ONE_LOOK):
+            async with understood(), asyncio.timeout(_LAST_LOOK):
                 dead = await parked_before(self.redis, self.keys, command_id)
         if dead == command_id:
             raise CommandDead(command_id=command_id)
