@@ -57,6 +57,11 @@ class Field:
         """How many there are of `whole` in this run."""
         return max(1, round(whole * self.scale))
 
+    async def begin(self) -> None:
+        """Start the crew, and let it begin: a worker that cannot reach its servers at its start ends."""
+        self.crew.start()
+        await asyncio.sleep(4)
+
     async def send(self, commands: Iterable[Command[Any]], **options: Any) -> list[UUID]:
         """Send commands, a thousand at a time, and remember them."""
         receipts = await self.producer.send_many(commands, **options)

@@ -18,7 +18,7 @@ from tests.proxy import Way
 async def commits(field: Field) -> None:
     """Cut, silence or a shutdown between a COMMIT and its answer."""
     await field.send(field.changes(field.count(2_000), 200))
-    field.crew.start()
+    await field.begin()
     proxy, times = field.before_postgres, field.count(100)
     for number in range(times):
         how = ("cut", "silence", "shutdown")[number % 10 // 8 + (number % 10 == 9)]
@@ -44,7 +44,7 @@ def _shut_down(field: Field) -> None:
 async def postgres_restarts(field: Field) -> None:
     """Twenty times in the manner of a crash; then it is gone for two minutes."""
     await field.send(field.changes(field.count(10_000), 500))
-    field.crew.start()
+    await field.begin()
     times = field.count(20)
     for number in range(1, times + 1):
         await field.part(number / (times + 5))
@@ -58,7 +58,7 @@ async def postgres_restarts(field: Field) -> None:
 async def refusals(field: Field) -> None:
     """Read-only, a full disk, another password: each for a while."""
     await field.send(field.changes(field.count(2_000), 200))
-    field.crew.start()
+    await field.begin()
     for share, (wrong, right) in enumerate(_REFUSALS, 1):
         await field.part(share / 5)
         await _say(field, wrong)
@@ -100,7 +100,7 @@ async def _say(field: Field, statements: Sequence[str]) -> None:
 
 async def slow(field: Field) -> None:
     """Every packet to and from both servers takes 200 ms, give or take 100; PostgreSQL stands for 5 s."""
-    field.crew.start()
+    await field.begin()
     await asyncio.sleep(4)  # they make sure of their servers, for which there is a limit
     for proxy in (field.before_redis, field.before_postgres):
         proxy.delay = lambda: field.chance.uniform(0.1, 0.3)

@@ -9,7 +9,7 @@ from tests.chaos.field import Field
 
 async def redis_restarts(field: Field) -> None:
     await field.send(field.changes(field.count(10_000), 500))
-    field.crew.start()
+    await field.begin()
     times = field.count(20)
     for number in range(1, times + 1):
         await field.part(number / (times + 5))
@@ -28,7 +28,7 @@ async def redis_full(field: Field) -> None:
     await redis.set("somebody", "x" * 16_000_000)
     await redis.config_set("maxmemory", used + 8_000_000)  # there is more in it than it may hold
     others = [await _send_until_refused(field), await _send_until_refused(field)]
-    field.crew.start()
+    await field.begin()
     await field.part(0.5)
     await redis.delete("somebody")
     await field.part(1, patience=60)
