@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,23 +16,19 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from .answers import Answers
 from .commands import Command
-from .commands.lanes import Standing
+from .commands.lanes import NOWHERE, Standing
 from .connection import connect, understood
 from .errors import (
     CommandConflict,
-    CommandDead,
-    CommandParked,
     InvalidSettings,
     QueueFull,
-    ResultExpired,
-    ResultTimeout,
     Unsent,
 )
-from .lanes import parked_before, with_lanes
+from .lanes import with_lanes
 from .sending import Sending, moment
 from .settings import QueueSettings
+from .waiting import Waiting
 from .wire import Answer, Envelope, Keys, command_uuid
 
 R = TypeVar("R")
@@ -41,13 +36,6 @@ Status = Literal["accepted", "duplicate"]
 
 _SCRIPT = with_lanes(Path(__file__).with_name("enqueue.lua").read_text())
 _BATCH = 1000
-_NOWHERE = Standing()
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
-_LOOK_AGAIN = 5.0
-"""Seconds between two looks of who waits for a result, in case that its message was lost."""
-_ONE_LOOK, _LAST_LOOK = 0.1, 0.5
-_FOR_EVER = -1
-"""What PTTL says of the mark of a command that has not ended yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +86,7 @@ class Producer:
             raise InvalidSettings(message)
         self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
         self._enqueue = self.redis.register_script(_SCRIPT)
-        self._answers = Answers(self.redis)
+        self._waiting = Waiting(self.redis, self.keys)
         self._memory_checked = -1.0
 
     async def __aenter__(self) -> Self:
@@ -109,7 +97,7 @@ class Producer:
 
     async def close(self) -> None:
         """Close the connections that this producer opened."""
-        await self._answers.close()
+        await self._waiting.close()
         if self._owns_redis:
             await self.redis.aclose()
 
@@ -134,7 +122,7 @@ class Producer:
         if delay is not None and at is not None:
             message = "give delay or at, not both"
             raise ValueError(message)
-        sending = self._sending(command, command_id, ordering_key)
+        sending = self._sending(command, command_id, ordering_key=ordering_key)
         due = moment(delay or 0, "delay") if at is None else moment(at, "at")
         sending = replace(sending, due=due, deadline="" if deadline is None else moment(deadline, "deadline"))
         [receipt] = await self._submit([sending])
@@ -157,8 +145,10 @@ class Producer:
             ((c, None) for c in commands) if command_ids is None else zip(commands, command_ids, strict=True)
         )
         receipts: list[Receipt[Any]] = []
-        while batch := [self._sending(command, command_id) for command, command_id in islice(pairs, _BATCH)]:
-            batch = batch if ordered else [replace(sending, standing=_NOWHERE) for sending in batch]
+        while batch := [
+            self._sending(command, command_id, ordered=ordered)
+            for command, command_id in islice(pairs, _BATCH)
+        ]:
             try:
                 receipts += await self._submit(batch)
             except Unsent as error:
@@ -175,7 +165,7 @@ class Producer:
         *,
         command_id: UUID,
         fingerprint: str,
-        stands: Standing = _NOWHERE,
+        stands: Standing = NOWHERE,
     ) -> Receipt[R]:
         """Hand over a command whose payload is JSON values already, and valid, as that of a file's rows is.
 
@@ -201,50 +191,10 @@ class Producer:
 
     async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
         """Wait for the answer of the worker, whatever it says."""
-        try:
-            async with asyncio.timeout(None if timeout is None else max(timeout, _ONE_LOOK)):
-                return await self._answer(command_id)
-        except TimeoutError:
-            await self._not_parked(command_id)
-            message = f"no answer within {timeout} s; the command goes on"
-            raise ResultTimeout(message, command_id=command_id) from None
+        return await self._waiting.answer(command_id, timeout)
 
-    async def _answer(self, command_id: UUID) -> Answer:
-        result, pause = self.keys.result(command_id), _FIRST_PAUSE
-        while True:
-            async with understood(), self._answers.listening(result) as channel:
-                async with self.redis.pipeline(transaction=True) as pipe:
-                    pipe.get(result)
-                    pipe.pttl(self.keys.mark(command_id))
-                    raw, life = await pipe.execute()
-                if raw is None and life != _FOR_EVER:
-                    raise ResultExpired(command_id=command_id)
-                raw = raw or await channel.heard(_LOOK_AGAIN)
-                if raw is None:
-                    await self._not_parked(command_id)
-            if raw is not None:
-                return Answer.decode(raw)
-            if channel.message.done():  # the connection was lost, or is refused
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-
-    async def _not_parked(self, command_id: UUID) -> None:
-        """Raise CommandParked where a dead command keeps it waiting, CommandDead where it is that one."""
-        dead = None
-        with suppress(Unsent):
-            async with understood(), asyncio.timeout(_LAST_LOOK):
-                dead = await parked_before(self.redis, self.keys, command_id)
-        if dead == command_id:
-            raise CommandDead(command_id=command_id)
-        if dead is not None:
-            message = f"it waits behind command {dead}, which is dead; replay or drop that one"
-            raise CommandParked(message, command_id=command_id)
-
-    def _sending(
-        self, command: Command[Any], command_id: UUID | str | None, ordering_key: str | None = None
-    ) -> Sending:
-        limit = self.settings.payload_limit
-        return Sending.of(command, command_id, limit=limit, ordering_key=ordering_key)
+    def _sending(self, command: Command[Any], command_id: UUID | str | None, **options: Any) -> Sending:
+        return Sending.of(command, command_id, limit=self.settings.payload_limit, **options)
 
     async def _submit(self, batch: Sequence[Sending], *, again: bool = False) -> list[Receipt[Any]]:
         limits = self.settings.max, self.settings.lane_max

@@ -28,8 +28,8 @@ local function fields(key, pairs)
   for i = 1, #pairs, 2000 do redis.call('HSET', key, unpack(pairs, i, math.min(i + 1999, #pairs))) end
 end
 
--- Whether a command has a place in all of these lanes; if it has not, it has none in any.
-local function has_place(id, lanes)
+-- Have a command that comes again keep its place, if it has one in all of its lanes; else it has none in any.
+local function keep_place(id, lanes)
   local places = 0
   for _, name in ipairs(lanes) do
     if redis.call('LPOS', ours .. 'lane:' .. name, id) then places = places + 1 end
@@ -42,7 +42,7 @@ end
 -- Stand in lanes, at their end; say whether it has to wait. One that comes `again` keeps the place it has.
 local function enter(id, job, due, lanes, refs, again, late)
   local own, stand, waits = {}, {'job', job, 'due', due}, false
-  local placed = again and has_place(id, lanes)
+  local placed = again and keep_place(id, lanes)
   if again then
     redis.call('DEL', ours .. 'stand:' .. id)
     redis.call('ZREM', ours .. 'parked', id)
@@ -76,19 +76,19 @@ local function enter(id, job, due, lanes, refs, again, late)
   return true
 end
 
--- Let a command run, if nothing is before it any more; say whether it may.
+-- Let a command run, if nothing is before it any more; say whether it may, and what is written of it.
 local function set_free(id)
   local key, job, due, late = ours .. 'stand:' .. id, nil, nil, false
   local stand = redis.call('HGETALL', key)
   for i = 1, #stand, 2 do
     local name, kind = stand[i], string.match(stand[i], '^(%a+)')
     local head = kind == 'lane' and redis.call('LINDEX', ours .. name, 0)
-    if head and head ~= id then return false end
-    if kind == 'behind' or kind == 'parked' then return false end
+    if head and head ~= id then return false, stand end
+    if kind == 'behind' or kind == 'parked' then return false, stand end
     if kind == 'job' then job = stand[i + 1] elseif kind == 'due' then due = stand[i + 1] end
     late = late or kind == 'late'
   end
-  if not job then return false end
+  if not job then return false, stand end
   if late then
     redis.call('HSET', key, 'free', '') -- it is on its way to wait: the sweep looks whether it has been heard
   else
@@ -96,7 +96,7 @@ local function set_free(id)
     redis.call('ZREM', ours .. 'waiting', id)
   end
   redis.call('ZADD', queue, 'XX', due, job)
-  return true
+  return true, stand
 end
 
 -- Name the lanes of a command, from what is written down of it.
@@ -140,6 +140,7 @@ end
 
 -- Have a dead command keep its lanes: what stands behind it waits until it is replayed or dropped.
 local function park(id, lanes)
+  if #lanes == 0 then return end
   local stand, at = {'parked', ''}, string.format('%.0f', now)
   for _, name in ipairs(lanes) do
     if redis.call('LINDEX', ours .. 'lane:' .. name, 0) ~= id then return end -- it is late: somebody has let them go

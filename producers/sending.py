@@ -12,11 +12,11 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from .commands import Command
-from .commands.lanes import Standing, standing
+from .commands.lanes import NOWHERE, Standing, standing
 from .errors import PayloadTooLarge
 from .wire import Envelope, command_uuid
 
-_NOW, _NOWHERE = "+0", Standing()
+_NOW = "+0"
 
 Moment = float | timedelta | datetime
 """Seconds from now, or a time."""
@@ -33,7 +33,7 @@ class Sending:
     generation: int = 0
     due: str = _NOW
     deadline: str = ""
-    standing: Standing = _NOWHERE
+    standing: Standing = NOWHERE
 
     @classmethod
     def of(
@@ -43,11 +43,13 @@ class Sending:
         *,
         limit: int,
         ordering_key: str | None = None,
+        ordered: bool = True,
     ) -> Self:
         """Set the command's ids and wrap it; raise PayloadTooLarge beyond `limit` bytes."""
         command_id = uuid7() if given is None else command_uuid(given)
         identified = command.identified(None if given is None else command_id)
-        sending = cls.again(identified, command_id, 0, standing(identified, ordering_key))
+        stands = standing(identified, ordering_key) if ordered else NOWHERE
+        sending = cls.again(identified, command_id, 0, stands)
         sending.check(limit)
         return sending
 

@@ -30,7 +30,7 @@ async def carry_out(ctx: dict[str, Any], received: Received) -> tuple[Delivery, 
     delivery = await transport.delivery(ctx["job_id"], received, first=ctx["job_try"] == 1)
     if await _is_aborted(ctx, received, delivery):
         delivery.unbegun = Ending.CANCELLED
-    elif not await transport.may_run(ctx["job_id"], received):
+    elif not await transport.lanes.may_run(delivery.command_id, ctx["job_id"], received.stamp):
         return delivery, Later(UNTIL_FREE)
     return delivery, await _carry_out(ctx, delivery)
 
@@ -42,25 +42,27 @@ async def _is_aborted(ctx: dict[str, Any], received: Received, delivery: Deliver
         return True
     if delivery.first and ctx["score"] > ABORTED:
         return False
-    return await transport.waits(delivery.command_id, ctx["job_id"])
+    return await transport.lanes.waits(delivery.command_id, ctx["job_id"])
 
 
 async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
     """Run it, beside others or, where it is a suspect, alone."""
     transport: Transport = ctx["transport"]
-    job_id: str = ctx["job_id"]
+    suspicions, job_id = transport.suspicions, ctx["job_id"]
     silent = ctx.get("silent", 0)  # a plain arq worker does not know, and runs nothing alone
-    suspected = not delivery.first and "suspects" in ctx and await transport.is_suspected(job_id)
+    suspected = not delivery.first and "suspects" in ctx and await suspicions.has(job_id)
     if silent and not suspected:
-        await transport.suspect(job_id, suspected=True)  # whatever happens to it while it waits for its turn
+        await suspicions.note(job_id, suspected=True)  # whatever happens to it while it waits for its turn
     if silent or suspected:
         # A session that crashes cuts off those of all workers: of such suspects one runs at a time, anywhere.
-        in_turn = nullcontext() if silent else transport.one_at_a_time(longest(transport.app))
+        in_turn = nullcontext() if silent else suspicions.one_at_a_time(longest(transport.app))
         async with ctx["suspects"].alone(in_turn):
             delivery.conviction = await suspects.convicted(delivery)
             outcome = await executor.execute(transport.app, delivery)
     else:
         outcome = await executor.execute(transport.app, delivery)
     if isinstance(outcome, Later) and outcome.crashed != bool(silent or suspected):
-        await transport.suspect(job_id, suspected=outcome.crashed)
+        await suspicions.note(job_id, suspected=outcome.crashed)
+    if "breaker" in ctx:
+        ctx["breaker"].learn(outcome)
     return outcome

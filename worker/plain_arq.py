@@ -17,12 +17,13 @@ from redis.exceptions import RedisError
 
 from .delivering import ABORTED, carry_out
 from .delivery import Later
+from .deposits import Answered
 from .health import ensure_ready
 from .logs import log
 from .presence import Presence
 from .received import Received, deserialize, serialize
 from .service import NEVER, SIGN_OF_LIFE, UNSETTLED_PAUSE, ended, longest, redis_pool, start, stop
-from .transport import Answered, Transport
+from .transport import Transport
 
 if TYPE_CHECKING:
     from .app import App

@@ -15,8 +15,9 @@ from arq.worker import Retry, RetryJob, func
 
 from . import doubt, engine
 from .breaker import Breaker
-from .delivering import UNTIL_FREE, carry_out
+from .delivering import carry_out
 from .delivery import Later
+from .deposits import DEPOSIT, Answered
 from .health import ensure_ready
 from .logs import log
 from .received import Received, deserialize, serialize
@@ -32,7 +33,6 @@ from .service import (
     tell_parked,
 )
 from .suspects import Suspects
-from .transport import DEPOSIT, Answered
 
 if TYPE_CHECKING:
     from .app import App
@@ -53,8 +53,6 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
             raise (Retry(UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
-    if not (isinstance(outcome, Later) and outcome.delay == UNTIL_FREE):  # that one has asked nobody
-        ctx["breaker"].learn(outcome)
     if isinstance(outcome, Later):
         raise Retry(outcome.delay)
     presence.finished += 1
@@ -131,7 +129,7 @@ class Process(engine.Worker):
         registry = self.app.registry
         told = [one.value.told(registry) for one in settled if isinstance(one.value, Answered)]
         if told:
-            say(DEPOSIT, *self.ctx["transport"].deposits(told, ring=not self.claiming))
+            say(DEPOSIT, *self.ctx["transport"].deposits.words(told, ring=not self.claiming))
 
 
 def run(app: App, *, burst: bool = False) -> None:

@@ -17,7 +17,7 @@ from producers.settings import QueueSettings
 from producers.wire import Answer, Ending
 
 from .dead_letters import DROPPED, begin_retry, drop_letter, is_dead, read_letter
-from .transport import Told, Transport
+from .deposits import Deposits, Told
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -95,8 +95,8 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
     """Give a command up for good; what stands behind it goes on. Dropped once more, Redis is told again."""
     async with app.sessions.begin() as session:
         letter = await fetch(session, app, command_id, lock=True)
-        transport = Transport(app, redis, _queue_of(app, letter))
-        job_id = transport.keys.job_id(command_id, letter.generation)
+        deposits = Deposits(redis, _queue_of(app, letter))
+        job_id = deposits.keys.job_id(command_id, letter.generation)
         if letter.state == "retrying":
             async with understood():  # a replay that was never sent is nothing to wait for
                 is_droppable = not await redis.exists(f"arq:job:{job_id}")
@@ -108,7 +108,7 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
         await drop_letter(session, app.tables, letter)
     answer = Answer(Ending.DROPPED, error=DROPPED).encode()
     async with understood():
-        await transport.tell([Told(command_id, letter.generation, job_id, answer, "leaves")])
+        await deposits.tell([Told(command_id, letter.generation, job_id, answer, "leaves")])
 
 
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:

@@ -13,11 +13,12 @@ from producers.connection import connect
 from producers.wire import Answer, Keys
 
 from . import executor
+from .deposits import Answered
 from .logs import configure, is_on, log
 from .presence import Presence
 from .received import deserialize, serialize
 from .sweep import Sweeper
-from .transport import Answered, Transport
+from .transport import Transport
 
 if TYPE_CHECKING:
     from .app import App
@@ -27,6 +28,7 @@ NEVER = 2**31 - 1
 """arq's max_tries: attempts are counted by us."""
 UNSETTLED_PAUSE = 1.0
 """Seconds until a job is tried again that could not be settled."""
+_SHOWN = 100
 SIGN_OF_LIFE = 15
 """Seconds between two, for `arq --check`; arq's own is an hour."""
 
@@ -84,7 +86,12 @@ async def stop(app: App, ctx: dict[str, Any]) -> None:
 
 
 async def tell_parked(transport: Transport) -> None:
-    """Say at the end of a burst what it has left, because dead commands stand before it."""
-    parked, waiting = await transport.parked()
+    """Say at the end of a burst what it has left in lanes: as a rule, behind dead commands."""
+    parked, waiting = await transport.lanes.parked(_SHOWN)
     if parked or waiting:
-        log.warning("lanes.parked", dead=parked, waiting=waiting, see="python -m worker dead list")
+        log.warning(
+            "lanes.parked",
+            dead=[str(command_id) for command_id in parked],
+            waiting=waiting,
+            see="python -m worker dead list",
+        )

@@ -8,21 +8,29 @@ meets it then counts against it. Three times, and it is given up; its neighbours
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
 
 from .failure import Cause, Failure
 from .logs import log
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from producers.wire import Keys
+
     from .delivery import Delivery
 
 MOST = 3
 """So many runs that were alone and ended without a word make a command dead."""
 ALONE = "alone"
 """The reason by which runs are counted that are alone."""
-_LOOK = 0.01
+_SUSPECTED = "suspected"
+_LOOK, _LOOK_ELSEWHERE = 0.01, 0.1
 
 
 class Suspects:
@@ -61,6 +69,39 @@ class Suspects:
             self._inside -= 1
             if not self._inside:
                 self._claim(True)  # noqa: FBT003
+
+
+class Suspicions:
+    """Knows of which jobs of a queue the database session has crashed, or the worker was ended."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    async def has(self, job_id: str) -> bool:
+        """Whether a job is suspected."""
+        reading: Any = self._redis.hexists(self._keys.failures(job_id), _SUSPECTED)
+        return bool(await reading)
+
+    async def note(self, job_id: str, *, suspected: bool) -> None:
+        """Suspect a job, or no more; what was counted against it before is forgotten."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(self._keys.failures(job_id), _SUSPECTED, ALONE)
+            if suspected:
+                pipe.hset(self._keys.failures(job_id), _SUSPECTED, "1")
+            await pipe.execute()
+
+    @asynccontextmanager
+    async def one_at_a_time(self, longest: float) -> AsyncIterator[None]:
+        """Wait until no other worker is within; one killed there is out of it after `longest` seconds."""
+        token, at, lives = os.urandom(8).hex(), self._keys.alone, round(longest * 1000)
+        while not await self._redis.set(at, token, nx=True, px=lives):  # noqa: ASYNC110  # another process
+            await asyncio.sleep(_LOOK_ELSEWHERE)
+        try:
+            yield
+        finally:
+            with suppress(RedisError, OSError):
+                if await self._redis.get(at) == token.encode():
+                    await self._redis.delete(at)
 
 
 async def convicted(delivery: Delivery) -> Failure | None:

@@ -19,9 +19,9 @@ end
 local waiting = redis.call('ZRANGEBYSCORE', ours .. 'waiting', '-inf', now - 4000, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(waiting) do
   redis.call('ZADD', ours .. 'waiting', string.format('%.0f', now), id)
-  local stand = redis.call('HGETALL', ours .. 'stand:' .. id)
+  local free, stand = set_free(id)
   if #stand == 0 then redis.call('ZREM', ours .. 'waiting', id) end
-  if set_free(id) then
+  if free then
     freed = true
   else
     for i = 1, #stand, 2 do

@@ -17,8 +17,8 @@ from sqlalchemy import select
 from producers.wire import Ending
 
 from . import endings
+from .deposits import Then, Told, parks_when_dead
 from .logs import log
-from .transport import Then, Told, parks_when_dead
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -34,7 +34,7 @@ class Sweeper:
     """Sweeps the lanes of one queue every five seconds; many processes share the work."""
 
     def __init__(self, app: App, transport: Transport) -> None:
-        self._app, self._transport = app, transport
+        self._app, self._lanes, self._deposits = app, transport.lanes, transport.deposits
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -50,14 +50,14 @@ class Sweeper:
     async def sweep(self) -> None:
         """Look at all that wait, and that nobody has looked at for a while; then at the dead."""
         for _ in range(_BATCHES):
-            looked, gone = await self._transport.sweep(_MOST)
+            looked, gone = await self._lanes.sweep(_MOST)
             if gone:
-                await self._transport.tell(await self._told(gone))
+                await self._deposits.tell(await self._told(gone))
             if looked < _MOST:
                 break
-        parked, _ = await self._transport.parked(_MOST)
+        parked, _ = await self._lanes.parked(_MOST)
         if parked:
-            await self._transport.tell(await self._let_go([UUID(name) for name in parked]))
+            await self._deposits.tell(await self._let_go(parked))
 
     async def _sweep_on(self) -> None:
         while True:
@@ -81,13 +81,13 @@ class Sweeper:
                 if row.ending == Ending.DEAD and parks_when_dead(self._app.registry, row.kind):
                     then = "parks"
             log.warning("lane.head_gone", command_id=str(command_id), ended=bool(answer))
-            job_id = self._transport.keys.job_id(command_id, generation)
+            job_id = self._deposits.keys.job_id(command_id, generation)
             told.append(Told(command_id, generation, job_id, answer, then))
         return told
 
     async def _let_go(self, parked: list[UUID]) -> list[Told]:
         """Find the parked ones that are dead no more: they were dropped, and Redis was not told of it."""
-        job_id = self._transport.keys.job_id
+        job_id = self._deposits.keys.job_id
         return [
             Told(row.command_id, row.generation, job_id(row.command_id, row.generation), "", "leaves")
             for row in await self._rows(parked)

@@ -27,10 +27,13 @@ class Standing(NamedTuple):
     refs: tuple[str, ...] = ()
 
 
+NOWHERE = Standing()
+
+
 def standing(command: Command[Any], ordering_key: str | None = None) -> Standing:
     """Say where a command stands whose ids are set; nowhere, if it is a read that may be stale."""
     if getattr(command, "stale_ok", False):
-        return Standing()
+        return NOWHERE
     lanes: dict[str, None] = {}
     refs: dict[str, Reference] = {}
     _walk(command, "", lanes, refs)

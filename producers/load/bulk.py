@@ -11,7 +11,7 @@ import uuid_utils
 
 from ..client import Producer, Receipt
 from ..commands import Command, Imported, Payload
-from ..commands.lanes import Standing, standing
+from ..commands.lanes import NOWHERE, Standing, standing
 
 _NAMESPACE = UUID("7c0f5d0e-2f0b-5b6b-9d0f-0b7e6a1f4c3d")
 
@@ -72,7 +72,7 @@ class Bulk:
             payload["by"] = by
         fingerprint = digest.hexdigest()
         command_id = uuid5(_NAMESPACE, fingerprint)
-        stands = self._standing(of, wanted, by) if self._ordered else Standing()
+        stands = self._standing(of, wanted, by) if self._ordered else NOWHERE
         return await producer.send_wired(
             of, payload, command_id=command_id, fingerprint=fingerprint, stands=stands
         )

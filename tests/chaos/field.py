@@ -91,6 +91,13 @@ class Field:
         """Wait until that share of the commands has ended."""
         await self.until(round(len(self.sent) * share), patience=patience)
 
+    async def often(self, whole: int, *, patience: float = 300) -> AsyncIterator[int]:
+        """Give the numbers from 1 to so many of `whole`, each when that much of the work is done."""
+        times = self.count(whole)
+        for number in range(1, times + 1):
+            await self.part(number / (times + 5), patience=patience)
+            yield number
+
     async def until(self, count: int, *, patience: float) -> None:
         """Wait until so many have ended, at most for so many seconds."""
         give_up = time.monotonic() + min(patience, self.patience or patience)

@@ -67,16 +67,22 @@ MUTATIONS = {
 }
 
 
+def copy_with(folder: Path, *replacements: tuple[str, str, str]) -> None:
+    """Copy the code, with text of some files replaced."""
+    for name in ("worker", "producers", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for path, before, after in replacements:
+        text = (folder / path).read_text()
+        assert text.count(before) == 1, "the code has changed: change the mutation with it"
+        (folder / path).write_text(text.replace(before, after))
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_fault_made_on_purpose_is_found(name: str, tmp_path: Path) -> None:
     mutation = MUTATIONS[name]
-    for folder in ("worker", "producers", "tests"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / mutation.path
-    text = path.read_text()
-    assert text.count(mutation.before) == 1, "the code has changed: change the mutation with it"
-    path.write_text(text.replace(mutation.before, mutation.after))
+    copy_with(tmp_path, (mutation.path, mutation.before, mutation.after))
     command = [sys.executable, "-m", "tests.chaos", mutation.caught_by]
     ended = subprocess.run(
         [*command, "--scale", "0.03", "--patience", "15", "--seed", "1"],
@@ -134,14 +140,7 @@ SCRIPTS = {
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_fault_in_a_script_is_found_by_interleavings(name: str, tmp_path: Path) -> None:
-    path, before, after = SCRIPTS[name]
-    for folder in ("worker", "producers", "tests"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for where, old, new in ((path, before, after), (_STEPS, "SHRINKS = True", "SHRINKS = False")):
-        text = (tmp_path / where).read_text()
-        assert text.count(old) == 1, "the code has changed: change the mutation with it"
-        (tmp_path / where).write_text(text.replace(old, new))
+    copy_with(tmp_path, SCRIPTS[name], (_STEPS, "SHRINKS = True", "SHRINKS = False"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", _STEPS]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stdout

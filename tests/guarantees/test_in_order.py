@@ -21,10 +21,13 @@ from tests.guarantees import journal
 from tests.guarantees.conftest import Drain, MakeApp, Rows, Running, on_engine
 from tests.guarantees.journal import JOURNAL, Cite, Read, Scribble, Write
 from tests.waiting import until
+from worker.deposits import Deposits
 from worker.replay import drop, replay
 from worker.sweep import Sweeper
 from worker.transport import Transport
 
+STUBBORN: dict[str, Any] = {"max_attempts": 100, "backoff": 0.01, "backoff_cap": 0.02}
+"""Settings of a worker that tries again and again, soon."""
 Books = Callable[[], Awaitable[dict[str, list[int]]]]
 
 
@@ -90,7 +93,7 @@ async def test_lines_of_each_book_are_in_order_however_often_they_fail(
     lines = [Write(book=f"b{n % 7}", line=n // 7) for n in range(210)]
     await producer.send_many(lines)
 
-    app = make_app(handlers(Unsteady(rate=0.2)), max_attempts=100, backoff=0.01, backoff_cap=0.02)
+    app = make_app(handlers(Unsteady(rate=0.2)), **STUBBORN)
     await drain(app)
 
     assert await books() == {f"b{n}": list(range(30)) for n in range(7)}
@@ -110,7 +113,7 @@ async def test_a_command_about_several_rows_stands_in_all_their_lanes(
             sent[book].append(line)
     await producer.send_many(commands)
 
-    await drain(make_app(handlers(Unsteady(rate=0.1)), max_attempts=100, backoff=0.01, backoff_cap=0.02))
+    await drain(make_app(handlers(Unsteady(rate=0.1)), **STUBBORN))
 
     assert await books() == sent
     assert await no_trace(producer)
@@ -228,7 +231,7 @@ async def test_a_read_sees_what_was_sent_before_it(
     for line in range(10):
         commands += [Write(book="a", line=line), Read(book="a")]
     receipts = await producer.send_many(commands)
-    await drain(make_app(handlers(Unsteady(rate=0.1)), max_attempts=100, backoff=0.01, backoff_cap=0.02))
+    await drain(make_app(handlers(Unsteady(rate=0.1)), **STUBBORN))
     assert [await receipt.result(1) for receipt in receipts[1::2]] == list(range(1, 11))
 
 
@@ -278,9 +281,8 @@ async def test_a_delayed_command_that_is_set_free_as_it_goes_to_wait_is_found_by
     late = await producer.send(Write(book="a", line=2), delay=0.01)
     await asyncio.sleep(0.05)
     job_id = producer.keys.job_id(late.command_id)
-    lanes = ["book:a"]
-    about: list[Any] = [str(late.command_id), job_id, 1000, 1, *lanes, 0]
-    assert await transport._join(keys=transport._lanes, args=about) == 0
+    stamp = {"accepted": 0, "due": 1000, "lanes": ["book:a"]}
+    assert not await transport.lanes.may_run(late.command_id, job_id, stamp)
     await producer.redis.zadd(producer.keys.queue, {job_id: 250_000_000_000_000})
     async with running(app):
         await first.result(10)
@@ -398,11 +400,11 @@ async def test_a_head_whose_job_was_deleted_is_found_by_the_sweep(
 async def test_a_worker_that_knows_of_no_lanes_is_repaired_by_what_the_database_says(
     make_app: MakeApp, producer: Producer, books: Books, running: Running
 ) -> None:
-    class Forgetful(Transport):
-        """As a worker before there were lanes: it leaves the answer, and nothing else."""
+    class Forgetful(Deposits):
+        """As of a worker before there were lanes: it leaves the answer, and nothing else."""
 
-        def deposits(self, ended: Any, *, ring: bool) -> Any:
-            return super().deposits([told._replace(lanes=(), then="") for told in ended], ring=ring)
+        def words(self, ended: Any, *, ring: bool) -> Any:
+            return super().words([told._replace(lanes=(), then="") for told in ended], ring=ring)
 
     handler = Unsteady(deadly={5})
     app = make_app(handlers(handler), max_attempts=1)
@@ -410,7 +412,7 @@ async def test_a_worker_that_knows_of_no_lanes_is_repaired_by_what_the_database_
         [Write(book="a", line=n) for n in range(1, 4)] + [Write(book="b", line=n) for n in range(4, 7)]
     )
     async with running(app) as worker:
-        worker.ctx["transport"] = Forgetful(app, producer.redis)
+        worker.ctx["transport"].deposits = Forgetful(producer.redis, app.queue)
         sweeper = Sweeper(app, Transport(app, producer.redis))
 
         async def swept() -> bool:

@@ -26,6 +26,7 @@ from tests.guarantees.test_in_order import (
 )
 from tests.waiting import until
 from worker.app import App
+from worker.deposits import Deposits
 from worker.replay import CannotReplay, NotSent, drop, replay
 from worker.sweep import Sweeper
 from worker.transport import Transport
@@ -91,7 +92,7 @@ async def test_a_drop_of_which_redis_was_not_told_is_found_by_the_sweep_or_said_
         dead = await die(journal_app, producer, running, Write(book="a", line=1))
         behind = await producer.send(Write(book="a", line=line))
         with monkeypatch.context() as patched:
-            patched.setattr(Transport, "tell", lost)
+            patched.setattr(Deposits, "tell", lost)
             with pytest.raises(QueueUnavailable):
                 await drop(journal_app, producer.redis, dead.command_id)
         assert await parked(producer)

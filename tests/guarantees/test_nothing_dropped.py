@@ -20,7 +20,8 @@ from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, Running, o
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.failing import failing
 from tests.waiting import until
-from worker.transport import Answered, Transport
+from worker.deposits import Answered
+from worker.transport import Transport
 
 
 async def test_an_exception_does_not_end_the_command(

@@ -19,8 +19,9 @@ from tests.guarantees.failing import broken, failing
 from tests.waiting import until
 from worker import engine
 from worker.app import App
+from worker.deposits import Answered
 from worker.replay import replay
-from worker.transport import Answered, Transport
+from worker.transport import Transport
 
 pytestmark = pytest.mark.databases("postgresql", "mariadb")  # SQLite has one writer at a time
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -142,7 +143,7 @@ def why(path: str, entity: str, key: tuple[str, ...], limit: int, *, as_json: bo
     length, places = settle(work())
     if as_json:
         click.echo(
-            json.dumps({"lane": name, "length": length, "places": [place.as_json() for place in places]})
+            json.dumps({"lane": name, "length": length, "places": [asdict(place) for place in places]})
         )
         return
     for line in lines(places):

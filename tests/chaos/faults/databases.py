@@ -45,9 +45,7 @@ async def postgres_restarts(field: Field) -> None:
     """Twenty times in the manner of a crash; then it is gone for two minutes."""
     await field.send(field.changes(field.count(10_000), 500))
     await field.begin()
-    times = field.count(20)
-    for number in range(1, times + 1):
-        await field.part(number / (times + 5))
+    async for _ in field.often(20):
         await asyncio.to_thread(field.postgres.restart)
     await asyncio.to_thread(field.postgres.stop, immediate=True)
     await asyncio.sleep(120 * min(1, field.scale))

@@ -8,13 +8,12 @@ from tests.chaos.field import Field
 
 async def cut_off(field: Field) -> None:
     """Cut off, or met with silence, for one second to a minute, fifty times; each time they are on again."""
-    times, longest = field.count(50), 60 if field.scale >= 1 else 5
+    longest = 60 if field.scale >= 1 else 5
     field.crew.start()
     await asyncio.sleep(4)  # one that cannot reach its servers at its start ends, and says why
     await field.send(field.changes(field.count(5_000), 500))
     slowest = 0.0
-    for number in range(1, times + 1):
-        await field.part(number / (times + 5))
+    async for _ in field.often(50):
         proxy = field.chance.choice([field.before_redis, field.before_postgres])
         silent = field.chance.random() < 0.5
         if silent:
@@ -30,7 +29,7 @@ async def cut_off(field: Field) -> None:
         for note in field.notes[before:]:
             slowest = max(slowest, float(note.split()[-2]))
         field.notes[before:] = [note for note in field.notes[before:] if note.startswith("BAD")]
-    field.notes.append(f"{times} times, on again after at most {slowest:.1f} s")
+    field.notes.append(f"{field.count(50)} times, on again after at most {slowest:.1f} s")
 
 
 FAULTS = [

@@ -10,9 +10,7 @@ from tests.chaos.field import Field
 async def redis_restarts(field: Field) -> None:
     await field.send(field.changes(field.count(10_000), 500))
     await field.begin()
-    times = field.count(20)
-    for number in range(1, times + 1):
-        await field.part(number / (times + 5))
+    async for _ in field.often(20):
         await asyncio.to_thread(field.redis.kill)
         await asyncio.sleep(field.chance.uniform(0.1, 1))
         await asyncio.to_thread(field.redis.start)

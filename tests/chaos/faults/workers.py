@@ -15,9 +15,7 @@ SHORT_LEASE = {"CHAOS_LEASE": "1.5"}
 async def kills(field: Field) -> None:
     await field.send(field.changes(field.count(10_000), 500))
     field.crew.start()
-    times = field.count(100)
-    for number in range(1, times + 1):
-        await field.part(number / (times + 10))
+    async for _ in field.often(100):
         await field.crew.kill(field.chance)
     await field.part(1, patience=120)
     await field.again()
@@ -61,10 +59,8 @@ async def deploys(field: Field) -> None:
     new = {"WORKER_MAX_ATTEMPTS": "1"}
     await field.send(field.changes(field.count(10_000), 500))
     field.crew.start(old, *[new] * 3)
-    times = field.count(50)
-    for number in range(times):
-        await field.part((number + 1) / (times + 5), patience=60)
-        await field.crew.deploy(number % 4, old if number % 7 == 0 and number < times - 4 else new)
+    async for number in field.often(50, patience=60):
+        await field.crew.deploy(number % 4, old if number % 7 == 0 else new)
     for place in range(4):
         await field.crew.deploy(place, new)
     codes, slowest = field.crew.codes, field.crew.slowest
