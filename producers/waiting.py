@@ -57,7 +57,9 @@ class Waiting:
                 if raw is None and life != _FOR_EVER:
                     raise ResultExpired(command_id=command_id)
                 raw = raw or await channel.heard(_LOOK_AGAIN)
-                if raw is None:
+                if (
+                    raw is None and not channel.message.done()
+                ):  # else the connection is lost, or the client closed
                     await self._not_parked(command_id)
             if raw is not None:
                 return Answer.decode(raw)

@@ -52,7 +52,7 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
     silent = ctx.get("silent", 0)  # a plain arq worker does not know, and runs nothing alone
     suspected = not delivery.first and "suspects" in ctx and await suspicions.has(job_id)
     if silent and not suspected:
-        await suspicions.note(job_id, suspected=True)  # whatever happens to it while it waits for its turn
+        await suspicions.suspect(job_id)  # whatever happens to it while it waits for its turn
     if silent or suspected:
         # A session that crashes cuts off those of all workers: of such suspects one runs at a time, anywhere.
         in_turn = nullcontext() if silent else suspicions.one_at_a_time(longest(transport.app))
@@ -61,8 +61,10 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
             outcome = await executor.execute(transport.app, delivery)
     else:
         outcome = await executor.execute(transport.app, delivery)
-    if isinstance(outcome, Later) and outcome.crashed != bool(silent or suspected):
-        await suspicions.note(job_id, suspected=outcome.crashed)
+    if isinstance(outcome, Later) and outcome.crashed:
+        await suspicions.note_crash(job_id)
+    elif isinstance(outcome, Later) and (silent or suspected):
+        await suspicions.clear(job_id)
     if "breaker" in ctx:
         ctx["breaker"].learn(outcome)
     return outcome

@@ -29,7 +29,7 @@ MOST = 3
 """So many runs that were alone and ended without a word make a command dead."""
 ALONE = "alone"
 """The reason by which runs are counted that are alone."""
-_SUSPECTED = "suspected"
+_SILENT_ENDS, _SUSPECTED_AFTER = "silent_ends", 2
 _LOOK, _LOOK_ELSEWHERE = 0.01, 0.1
 
 
@@ -72,23 +72,33 @@ class Suspects:
 
 
 class Suspicions:
-    """Knows of which jobs of a queue the database session has crashed, or the worker was ended."""
+    """Knows which jobs of a queue have ended their worker, or had their database session end under them.
+
+    A session ends for many reasons: once is no reason to suspect a job, twice in a row is.
+    """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
 
     async def has(self, job_id: str) -> bool:
         """Whether a job is suspected."""
-        reading: Any = self._redis.hexists(self._keys.failures(job_id), _SUSPECTED)
-        return bool(await reading)
+        reading: Any = self._redis.hget(self._keys.failures(job_id), _SILENT_ENDS)
+        return int(await reading or 0) >= _SUSPECTED_AFTER
 
-    async def note(self, job_id: str, *, suspected: bool) -> None:
-        """Suspect a job, or no more; what was counted against it before is forgotten."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hdel(self._keys.failures(job_id), _SUSPECTED, ALONE)
-            if suspected:
-                pipe.hset(self._keys.failures(job_id), _SUSPECTED, "1")
-            await pipe.execute()
+    async def suspect(self, job_id: str) -> None:
+        """Suspect a job from now on."""
+        noting: Any = self._redis.hset(self._keys.failures(job_id), _SILENT_ENDS, str(_SUSPECTED_AFTER))
+        await noting
+
+    async def note_crash(self, job_id: str) -> None:
+        """Count an end of its session."""
+        noting: Any = self._redis.hincrby(self._keys.failures(job_id), _SILENT_ENDS, 1)
+        await noting
+
+    async def clear(self, job_id: str) -> None:
+        """Forget all that is held against a job: a run of it ended in words."""
+        noting: Any = self._redis.hdel(self._keys.failures(job_id), _SILENT_ENDS, ALONE)
+        await noting
 
     @asynccontextmanager
     async def one_at_a_time(self, longest: float) -> AsyncIterator[None]:

@@ -69,15 +69,19 @@ async def test_the_network_is_away(
 async def test_one_is_let_through_beside_those_that_hang(
     make_app: MakeApp, through: str, proxy: Proxy, queue: QueueSettings, running: Running, counters: Counters
 ) -> None:
+    hanging = 0
+
     async def handle(session: AsyncSession, command: Bump) -> int:
+        nonlocal hanging
         if command.name == "hangs":
+            hanging += 1
             await asyncio.sleep(30)
         return await bump(session, command)
 
     app = make_app({Bump: handle}, database_url=through, concurrency=3, job_timeout=60.0, commit_timeout=0.5)
     async with running(app) as worker, Producer(settings=queue) as producer:
         await producer.send_many([Bump(name="hangs"), Bump(name="hangs")])
-        await until(lambda: len(worker.tasks) == 2)
+        await until(lambda: hanging == 2)
         proxy.refuse()
         proxy.cut()
         await producer.send(Bump(name="n"))

@@ -11,7 +11,7 @@ from tests.guarantees.conftest import Counters, Rows
 from tests.guarantees.counters import Bump
 from tests.guarantees.poison_app import PATH, Poison
 from tests.processes import Process, environment_of
-from worker.suspects import Suspects
+from worker.suspects import Suspects, Suspicions
 
 RUN = ("--app", PATH, "run")
 
@@ -68,3 +68,15 @@ async def test_a_suspect_waits_until_nothing_else_runs_and_then_nothing_is_claim
     await asyncio.gather(*tasks)
     assert order == ["a begins", "a ends", "b begins", "b ends"]
     assert claiming == [False, False, True]
+
+
+async def test_a_session_that_ends_once_is_no_reason_to_suspect_its_command(producer: Producer) -> None:
+    suspicions = Suspicions(producer.redis, producer.keys)
+    await suspicions.note_crash("job")
+    assert not await suspicions.has("job")
+    await suspicions.note_crash("job")
+    assert await suspicions.has("job")
+    await suspicions.clear("job")
+    assert not await suspicions.has("job")
+    await suspicions.suspect("job")  # its worker ended: once is enough
+    assert await suspicions.has("job")
