@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
+from sqlalchemy.util import await_only
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, ExceptionContext
 
 _PATIENCE = 0.02
 _SETTINGS = (
-    "journal_mode = WAL",
     "synchronous = FULL",  # with NORMAL a crash of the machine could take back what was committed
     "foreign_keys = ON",
     "case_sensitive_like = ON",
@@ -31,6 +32,7 @@ def prepare(engine: Engine, *, patience: float) -> None:
             cursor = connection.cursor()
             for setting in (f"busy_timeout = {round(patience * 1000)}", *_SETTINGS):
                 cursor.execute(f"PRAGMA {setting}")
+            _write_ahead(cursor, patience)
             cursor.close()
         except BaseException:
             connection.terminate()  # nobody else knows of it yet
@@ -42,6 +44,24 @@ def prepare(engine: Engine, *, patience: float) -> None:
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _leave_what_was_rolled_back)
     event.listen(engine.pool, "invalidate", _stop)
+
+
+def _write_ahead(cursor: Any, patience: float) -> None:
+    """Have the file keep a write-ahead log; where another connection writes meanwhile, wait for it.
+
+    SQLite gives this statement up at once where the file is locked, whatever its `busy_timeout` is.
+    """
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > give_up:
+                raise
+            await_only(asyncio.sleep(_PATIENCE))
+        else:
+            return
 
 
 async def open_connection(*given: Any, **options: Any) -> Any:

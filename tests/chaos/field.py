@@ -69,10 +69,11 @@ class Field:
         return [receipt.command_id for receipt in receipts]
 
     def changes(self, count: int, accounts: int) -> Sequence[Command[Any]]:
-        """Make changes of so many accounts, numbered; one in twenty is about two of them."""
+        """Make so many of `count` changes of as large a part of the accounts; one in twenty is about two."""
         made: list[Command[Any]] = []
-        for number in range(len(self.sent), len(self.sent) + count):
-            names = self.chance.sample(range(accounts), 2)
+        names_of = range(max(2, self.count(accounts)))
+        for number in range(len(self.sent), len(self.sent) + self.count(count)):
+            names = self.chance.sample(names_of, 2)
             parts = [self._change(f"a{name}", number) for name in names]
             made.append(Atomic(parts) if self.chance.random() < 0.05 else parts[0])
         return made

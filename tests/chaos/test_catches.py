@@ -85,7 +85,7 @@ def test_a_fault_made_on_purpose_is_found(name: str, tmp_path: Path) -> None:
     copy_with(tmp_path, (mutation.path, mutation.before, mutation.after))
     command = [sys.executable, "-m", "tests.chaos", mutation.caught_by]
     ended = subprocess.run(
-        [*command, "--scale", "0.03", "--patience", "15", "--seed", "1"],
+        [*command, "--scale", "0.03", "--patience", "5", "--seed", "1"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

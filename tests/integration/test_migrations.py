@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy import Connection, MetaData, inspect, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
@@ -134,9 +136,20 @@ async def test_two_at_once_are_harmless_elsewhere_too(empty_database_url: str, e
     environment = environment_of(empty_database_url, "redis://nobody.invalid/", "queue")
     others = (command_line("migrate", environment=environment) for _ in range(2))
     ended = await asyncio.gather(*others)
-    assert [process.returncode for process in ended] == [0, 0]
+    assert [process.returncode for process in ended] == [0, 0], [process.stderr for process in ended]
     assert sorted(process.stdout.splitlines()[-1] for process in ended) == ["migrated", "nothing to migrate"]
     assert await tables(engine) == OWN | DOMAIN | VERSIONS
+
+
+@pytest.mark.databases("sqlite")
+async def test_waits_for_who_writes_a_new_file_of_sqlite(
+    empty_database_url: str, engine: AsyncEngine
+) -> None:
+    path = make_url(empty_database_url).database or ""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(0.3, other.execute, "COMMIT")
+        assert await migrate(engine) != []
 
 
 @pytest.mark.databases("postgresql", "sqlite")  # MariaDB commits each change of a table by itself

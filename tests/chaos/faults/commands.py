@@ -55,8 +55,8 @@ async def in_the_way(field: Field) -> None:
 
 async def harmful(field: Field) -> None:
     """A hundred among ten thousand: they end a worker, crash a session, cannot be read, write in a read."""
-    count, harms = field.count(10_000), field.count(100)
-    commands: list[Any] = list(field.changes(count, 500))
+    harms = field.count(100)
+    commands: list[Any] = list(field.changes(10_000, 500))
     hows = ["exit", "memory", "session", "bug"]
     for number in range(harms):
         # Those that end a worker take a lease each time: they are few, and of the others there are many.
@@ -115,7 +115,7 @@ async def clocks(field: Field) -> None:
 
 async def backlog(field: Field) -> None:
     """What waits is older than a day."""
-    ids = await field.send(field.changes(field.count(1_000), 100))
+    ids = await field.send(field.changes(1_000, 100))
     keys, redis = field.producer.keys, field.producer.redis
     for command_id in ids:
         raw = json.loads(await redis.get(keys.job(command_id)) or b"")
@@ -131,7 +131,7 @@ async def backlog(field: Field) -> None:
 
 async def cancels(field: Field) -> None:
     """A pool of five, in this process; runs are cancelled at random, as by a lost lease."""
-    await field.send(field.changes(field.count(5_000), 200))
+    await field.send(field.changes(5_000, 200))
     url = field.engine.url.render_as_string(hide_password=False)
     options = WorkerOptions(database_url=url, pool_size=5, max_attempts=1, log_level="error")
     chaos._trace = field.trace
@@ -139,7 +139,10 @@ async def cancels(field: Field) -> None:
     worker = Process(own, handle_signals=False)
     working = asyncio.create_task(worker.async_run())
     chance, cancelled, wanted = random.Random(field.chance.random()), 0, field.count(1_000)  # noqa: S311
-    while cancelled < wanted and not working.done() and await field.ended() < len(field.sent):
+    give_up = time.monotonic() + (field.patience or 300)
+    while cancelled < wanted and not working.done() and time.monotonic() < give_up:
+        if await field.ended() == len(field.sent):
+            break
         await asyncio.sleep(0.005)
         for task in [*worker.tasks.values()]:
             if chance.random() < 0.5:

@@ -17,7 +17,7 @@ from tests.proxy import Way
 
 async def commits(field: Field) -> None:
     """Cut, silence or a shutdown between a COMMIT and its answer."""
-    await field.send(field.changes(field.count(2_000), 200))
+    await field.send(field.changes(2_000, 200))
     await field.begin()
     proxy, times = field.before_postgres, field.count(100)
     for number in range(times):
@@ -43,7 +43,7 @@ def _shut_down(field: Field) -> None:
 
 async def postgres_restarts(field: Field) -> None:
     """Twenty times in the manner of a crash; then it is gone for two minutes."""
-    await field.send(field.changes(field.count(10_000), 500))
+    await field.send(field.changes(10_000, 500))
     await field.begin()
     async for _ in field.often(20):
         await asyncio.to_thread(field.postgres.restart)
@@ -55,7 +55,7 @@ async def postgres_restarts(field: Field) -> None:
 
 async def refusals(field: Field) -> None:
     """Read-only, a full disk, another password: each for a while."""
-    await field.send(field.changes(field.count(2_000), 200))
+    await field.send(field.changes(2_000, 200))
     await field.begin()
     for share, (wrong, right) in enumerate(_REFUSALS, 1):
         await field.part(share / 5)
@@ -102,7 +102,7 @@ async def slow(field: Field) -> None:
     await asyncio.sleep(4)  # they make sure of their servers, for which there is a limit
     for proxy in (field.before_redis, field.before_postgres):
         proxy.delay = lambda: field.chance.uniform(0.1, 0.3)
-    await field.send(field.changes(field.count(2_000), 200))
+    await field.send(field.changes(2_000, 200))
     await field.part(0.3)
     _signal_all(field.postgres.pid, signal.SIGSTOP)
     await asyncio.sleep(5)

@@ -11,7 +11,7 @@ async def cut_off(field: Field) -> None:
     longest = 60 if field.scale >= 1 else 5
     field.crew.start()
     await asyncio.sleep(4)  # one that cannot reach its servers at its start ends, and says why
-    await field.send(field.changes(field.count(5_000), 500))
+    await field.send(field.changes(5_000, 500))
     slowest = 0.0
     async for _ in field.often(50):
         proxy = field.chance.choice([field.before_redis, field.before_postgres])

@@ -8,7 +8,7 @@ from tests.chaos.field import Field
 
 
 async def redis_restarts(field: Field) -> None:
-    await field.send(field.changes(field.count(10_000), 500))
+    await field.send(field.changes(10_000, 500))
     await field.begin()
     async for _ in field.often(20):
         await asyncio.to_thread(field.redis.kill)
@@ -31,7 +31,7 @@ async def redis_full(field: Field) -> None:
     await redis.delete("somebody")
     await field.part(1, patience=60)
     await redis.config_set("maxmemory", 0)
-    await field.send(field.changes(field.count(1_000), 100))
+    await field.send(field.changes(1_000, 100))
     told = {refused, *others}
     field.notes.append(f"{'' if told == {'redis_full'} else 'BAD: '}refused with {sorted(map(str, told))}")
 
@@ -40,7 +40,7 @@ async def _send_until_refused(field: Field) -> str | None:
     """Send until Redis has no room; what was accepted before is remembered. Returns the error's code."""
     for _ in range(200):
         try:
-            await field.send(field.changes(100, 100))
+            await field.send(field.changes(500, 100))
         except QueueFull as error:
             field.sent |= {receipt.command_id: receipt.command for receipt in error.accepted}
             return error.code

@@ -13,7 +13,7 @@ SHORT_LEASE = {"CHAOS_LEASE": "1.5"}
 
 
 async def kills(field: Field) -> None:
-    await field.send(field.changes(field.count(10_000), 500))
+    await field.send(field.changes(10_000, 500))
     field.crew.start()
     async for _ in field.often(100):
         await field.crew.kill(field.chance)
@@ -23,7 +23,7 @@ async def kills(field: Field) -> None:
 
 async def stops(field: Field) -> None:
     """Stop one past its lease and let it go on, over and over; then those that stop before their ending."""
-    await field.send(field.changes(field.count(2_000), 100))
+    await field.send(field.changes(2_000, 100))
     field.crew.start(*[SHORT_LEASE] * 4)
     for _ in range(field.count(20)):
         process = field.crew.processes[await field.crew.settled(field.chance)]
@@ -57,7 +57,7 @@ async def deploys(field: Field) -> None:
     """Replace one after the other; the old ones know an older version of the payload only."""
     old = {"CHAOS_OLD": "1", "WORKER_MAX_ATTEMPTS": "1"}
     new = {"WORKER_MAX_ATTEMPTS": "1"}
-    await field.send(field.changes(field.count(10_000), 500))
+    await field.send(field.changes(10_000, 500))
     field.crew.start(old, *[new] * 3)
     async for number in field.often(50, patience=60):
         await field.crew.deploy(number % 4, old if number % 7 == 0 else new)
