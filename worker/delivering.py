@@ -26,6 +26,11 @@ ABORTED = 1
 
 async def carry_out(ctx: dict[str, Any], received: Received) -> tuple[Delivery, Answer | Later]:
     """Carry a job out, if it is its turn: return how its command ended, or when it is to be tried again."""
+    with ctx["suspects"].nothing_claimed() if ctx.get("silent") else nullcontext():
+        return await _in_turn(ctx, received)
+
+
+async def _in_turn(ctx: dict[str, Any], received: Received) -> tuple[Delivery, Answer | Later]:
     transport: Transport = ctx["transport"]
     delivery = await transport.delivery(ctx["job_id"], received, first=ctx["job_try"] == 1)
     if await _is_aborted(ctx, received, delivery):

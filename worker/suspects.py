@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -52,15 +58,18 @@ class Suspects:
         """
         self._waiting += 1
         try:
-            async with in_turn, self._nothing_claimed(), self._turn:
+            async with in_turn, AsyncExitStack() as stack:
+                stack.enter_context(self.nothing_claimed())
+                await stack.enter_async_context(self._turn)
                 while self._others() > self._waiting:  # noqa: ASYNC110  # they end and tell nobody
                     await asyncio.sleep(_LOOK)
                 yield
         finally:
             self._waiting -= 1
 
-    @asynccontextmanager
-    async def _nothing_claimed(self) -> AsyncIterator[None]:
+    @contextmanager
+    def nothing_claimed(self) -> Iterator[None]:
+        """Have the worker claim no more commands while the block goes on."""
         self._inside += 1
         self._claim(False)  # noqa: FBT003
         try:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from tests.chaos.app import PATH
 from tests.processes import ROOT, environment_of
@@ -15,6 +16,15 @@ from tests.processes import ROOT, environment_of
 _SETTLED = 2.0
 """Seconds after which a process has surely begun to work."""
 GRACE = 20.0
+
+
+def _listens(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process would hear SIGTERM, or is gone."""
+    if process.poll() is not None:
+        return True
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    [caught] = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
+    return bool(int(caught, 16) >> signal.SIGTERM - 1 & 1)
 
 
 class Crew:
@@ -91,6 +101,8 @@ class Crew:
     async def deploy(self, place: int, environment: dict[str, str]) -> None:
         """Tell one to stop, and start another in its place, with an environment of its own."""
         await asyncio.sleep(max(0, self.since[place] + _SETTLED - time.time()))
+        while not _listens(self.processes[place]):  # noqa: ASYNC110  # on a busy machine it takes longer
+            await asyncio.sleep(0.05)
         process, began = self.processes[place], time.monotonic()
         self.since[place] = float("inf")  # it ends because it was asked to
         process.send_signal(signal.SIGTERM)

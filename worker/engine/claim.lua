@@ -18,8 +18,7 @@ local queue, leases, most, lease, token = KEYS[1], KEYS[4], tonumber(ARGV[1]), A
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local ends = string.format('%.0f', now + lease)
-local reply = {now, -1, 0}
-local claimed, passed = 0, 0
+local reply, claimed, passed = {now, -1, 0}, 0, 0
 
 local function is_aborted(id)
   local since = ARGV[4] == '1' and redis.call('ZSCORE', KEYS[2], id)
@@ -66,8 +65,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0,
     if not is_queued then redis.call('DEL', 'arq:engine:' .. id) end
   end
 end
+local rest = claimed * 20 -- ms until the next look: it may have ended its worker, and comes without company
 
-while claimed < most do
+while claimed < most and rest == 0 do
   local due = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', passed, most - claimed)
   if #due == 0 then break end
   for i = 1, #due, 2 do
@@ -85,7 +85,7 @@ end
 
 local following = redis.call('ZRANGEBYSCORE', queue, '-inf', '+inf', 'WITHSCORES', 'LIMIT', passed, 1)
 if following[2] then
-  reply[2] = string.format('%.0f', following[2])
+  reply[2] = string.format('%.0f', math.max(following[2], now + rest))
   if tonumber(following[2]) <= now and redis.call('LLEN', KEYS[3]) == 0 then
     redis.call('LPUSH', KEYS[3], '1') -- there is work for another worker
   end
