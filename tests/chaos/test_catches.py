@@ -98,7 +98,17 @@ def test_a_fault_made_on_purpose_is_found(name: str, tmp_path: Path) -> None:
 
 
 _STEPS = "tests/unit/test_interleavings.py"
-SCRIPTS = {
+STEPS = {
+    "an ending is no reason to stop": (
+        "worker/executor.py",
+        "            if not await self._insert(session, answer):\n                raise EndedElsewhere\n",
+        "            await self._insert(session, answer)\n",
+    ),
+    "a replay never ends": (
+        "worker/endings.py",
+        "table.c.generation < delivery.generation)",
+        "table.c.generation > delivery.generation)",
+    ),
     "whose token it is does not matter when a job is settled": (
         "worker/engine/settle.lua",
         "local held = owner == ARGV[i + 1] and ",
@@ -138,9 +148,9 @@ SCRIPTS = {
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_a_fault_in_a_script_is_found_by_interleavings(name: str, tmp_path: Path) -> None:
-    copy_with(tmp_path, SCRIPTS[name], (_STEPS, "SHRINKS = True", "SHRINKS = False"))
+@pytest.mark.parametrize("name", STEPS)
+def test_a_fault_in_a_step_is_found_by_interleavings(name: str, tmp_path: Path) -> None:
+    copy_with(tmp_path, STEPS[name], (_STEPS, "SHRINKS = True", "SHRINKS = False"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", _STEPS]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stdout

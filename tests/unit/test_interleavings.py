@@ -1,11 +1,13 @@
-"""Claims, leases, settlements and lanes in any order: the scripts themselves, with a clock of our own.
+"""Claims, leases, runs and lanes in any order: the scripts and the executor, with a clock of our own.
 
-Two workers claim, renew, finish, die, put off and hand back; they crash, and come back as zombies; commands
-are sent, replayed and dropped. The database is a dictionary: the first ending committed is the truth.
+Two workers claim, renew, run, put off and hand back; they crash, in a run and after its COMMIT, and come
+back as zombies; commands fail, are sent, replayed and dropped. Redis is fakeredis, with Lua; the database
+is SQLite.
 """
 
+import os
 import time
-from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -13,13 +15,16 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+import pytest
 from fakeredis import FakeRedis, FakeServer
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from producers.lanes import with_lanes
-from producers.wire import Keys
+from producers.wire import Answer, Keys
+from tests.unit.executed import Executed, Killed, Then
+from worker.delivery import Failures, Later
 
 ROOT = Path(__file__).parents[2]
 QUEUE, BELL, ABORTS, LEASES = "q", "arq:bell:q", "arq:abort", "arq:leases:q"
@@ -43,6 +48,16 @@ ENQUEUE, DEPOSIT, JOIN, SWEEP = (
 CLAIM, SETTLE, RENEW = (
     script(f"worker/engine/{name}.lua", lanes=False) for name in ("claim", "settle", "renew")
 )
+COUNT = script("worker/count_failure.lua", lanes=False)
+THEN = st.sampled_from(["applied", "applied", "rejected", "fails", "dies", "dies", "killed"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The database, one for all examples."""
+    Interleavings.database = Executed(tmp_path_factory.mktemp("interleavings"))
+    yield
+    Interleavings.database.close()
 
 
 @dataclass(frozen=True)
@@ -64,10 +79,13 @@ class Claimed:
     sent: Sent
     token: str
     ends: float
+    first: bool
 
 
 class Interleavings(RuleBasedStateMachine):
-    """What must hold is in the invariants, in `_commit`, and in `teardown`."""
+    """What must hold is in the invariants, in `_ended_now`, and in `teardown`."""
+
+    database: Executed
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +99,7 @@ class Interleavings(RuleBasedStateMachine):
         self.place: dict[str, int] = {}
         self.ended: dict[str, str] = {}
         self.dead: dict[str, Sent] = {}
-        self.committed: dict[str, list[int]] = defaultdict(list)
+        self.database.clear()
         self.held: list[list[Claimed]] = [[], []]
 
     def teardown(self) -> None:
@@ -94,7 +112,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.held = [[], []]
                 self.claim(0, 5)
                 for claimed in [*self.held[0]]:
-                    self._finish(0, claimed, "applied")
+                    self._run(0, claimed, "applied")
                 if not self.redis.zcard(QUEUE):
                     break
             assert set(self.ended) == set(self.place), "a command is stuck"
@@ -132,7 +150,7 @@ class Interleavings(RuleBasedStateMachine):
         command_id = data.draw(st.sampled_from(sorted(self.dead)))
         sent = self.dead.pop(command_id)
         self.ended.pop(command_id)
-        again = Sent(sent.id, sent.generation + 1, sent.lanes, delayed=False)
+        again = Sent(sent.id, self.database.begin_replay(sent.id), sent.lanes, delayed=False)
         self._enqueue(again, 0, [])
 
     @precondition(lambda self: self.dead)
@@ -146,9 +164,9 @@ class Interleavings(RuleBasedStateMachine):
     def claim(self, worker: int, most: int) -> None:
         token = f"{worker}:{next(self.tokens)}"
         reply: Any = self.run_script(CLAIM, 4, QUEUE, ABORTS, BELL, LEASES, most, LEASE, token, "", "")
-        for raw_id, *_ in reply[3:]:
+        for raw_id, _, tries, *_ in reply[3:]:
             sent = self.jobs[raw_id.decode()]
-            claimed = Claimed(sent, token, self.now + LEASE / 1000)
+            claimed = Claimed(sent, token, self.now + LEASE / 1000, first=tries == 1)
             self.held[worker].append(claimed)
             if sent.delayed and not self._may_run(sent):
                 self._settle(claimed, "later", str(round(2.5e14)))
@@ -163,11 +181,11 @@ class Interleavings(RuleBasedStateMachine):
             if told[0]:
                 claimed.ends = self.now + LEASE / 1000
 
-    @rule(worker=WORKERS, data=st.data(), ending=st.sampled_from(["applied", "applied", "rejected", "dead"]))
-    def finish(self, worker: int, data: Any, ending: str) -> None:
+    @rule(worker=WORKERS, data=st.data(), then=THEN)
+    def run(self, worker: int, data: Any, then: Then) -> None:
         """A zombie, too: whose lease has run out goes on as if it had not."""
         if self.held[worker]:
-            self._finish(worker, data.draw(st.sampled_from(self.held[worker])), ending)
+            self._run(worker, data.draw(st.sampled_from(self.held[worker])), then)
 
     @rule(worker=WORKERS, data=st.data(), verb=st.sampled_from(["later", "back"]))
     def put_off(self, worker: int, data: Any, verb: str) -> None:
@@ -183,7 +201,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(worker=WORKERS, data=st.data())
     def crash_after_commit(self, worker: int, data: Any) -> None:
         if self.held[worker]:
-            self._commit(data.draw(st.sampled_from(self.held[worker])).sent, "applied")
+            self._execute(data.draw(st.sampled_from(self.held[worker])), "applied")
             self.held[worker] = []
 
     @rule()
@@ -191,11 +209,18 @@ class Interleavings(RuleBasedStateMachine):
         _, gone = self._eval(SWEEP, 1000)
         assert not gone, "no job goes by itself"
 
-    @rule(worker=WORKERS)
-    def lease_runs_out_and_the_other_claims(self, worker: int) -> None:
-        """As where a process stands still for a while."""
+    @rule(worker=WORKERS, then=THEN, late=THEN)
+    def stands_still(self, worker: int, then: Then, late: Then) -> None:
+        """Past its leases; meanwhile the other one claims and runs what it had, and then it goes on."""
+        other = 1 - worker
         self.now += 11
-        self.claim(worker, 5)
+        self.claim(other, 5)
+        had = {claimed.sent.job_id: claimed for claimed in self.held[worker]}
+        for claimed in [claimed for claimed in self.held[other] if claimed.sent.job_id in had]:
+            if claimed in self.held[other]:
+                self._run(other, claimed, then)
+            if had[claimed.sent.job_id] in self.held[worker]:
+                self._run(worker, had[claimed.sent.job_id], late)
 
     @rule(seconds=st.sampled_from([0.1, 1, 4, 11]))
     def time_passes(self, seconds: float) -> None:
@@ -222,7 +247,10 @@ class Interleavings(RuleBasedStateMachine):
 
     def _is_newest(self, sent: Sent) -> bool:
         """Whether it has not been replayed since: a late delivery only finds out how it ended."""
-        return sent.generation == max(job.generation for job in self.jobs.values() if job.id == sent.id)
+        return sent.generation == self._newest(sent.id)
+
+    def _newest(self, command_id: str) -> int:
+        return max(job.generation for job in self.jobs.values() if job.id == command_id)
 
     def _enqueue(self, sent: Sent, delay: int, refs: list[str]) -> None:
         stamp = ',"lanes":[]'
@@ -238,36 +266,62 @@ class Interleavings(RuleBasedStateMachine):
             self.place[sent.id] = len(self.place)
         return joined
 
-    def _commit(self, sent: Sent, ending: str) -> str:
-        """The database: the first ending is the truth; in each lane they come in the order of acceptance."""
-        if sent.id in self.ended:
-            return self.ended[sent.id]
-        known = self.dead.get(sent.id)
-        assert known is None
-        if not self._is_newest(sent):
-            return "dead"  # what it ended as before it was replayed
+    def _execute(self, claimed: Claimed, then: Then) -> Answer | Later:
+        """Run it; what is committed then is the truth, whatever becomes of the worker."""
+        sent = claimed.sent
+
+        def count(reason: str) -> Failures:
+            told: Any = self.run_script(COUNT, 1, KEYS.failures(sent.job_id), reason, os.urandom(8).hex())
+            return Failures(told[0], told[1] / 1000)
+
+        try:
+            return self.database.run(sent.id, sent.generation, then, first=claimed.first, count=count)
+        finally:
+            self._look(sent)
+
+    def _look(self, ran: Sent) -> None:
+        """One ending each, for ever; effects once, where it is applied; in a lane one after the other."""
+        endings, effects = self.database.endings(), self.database.effects()
+        assert set(effects) <= set(endings)
+        for command_id, (ending, generation) in endings.items():
+            assert effects[command_id] == (ending == "applied"), f"{command_id} is {ending}"
+            if generation < self._newest(command_id):
+                assert ending == "dead", "it is being replayed"
+            elif command_id in self.ended:
+                assert self.ended[command_id] == ending, "there is one ending"
+            else:
+                assert command_id == ran.id
+                self._ended_now(ran, ending)
+
+    def _ended_now(self, sent: Sent, ending: str) -> None:
         for lane in sent.lanes:
             before = [
                 other for other in self._before(sent, lane) if other not in self.ended or other in self.dead
             ]
             assert not before, f"{sent.id} overtakes {before}"
         self.ended[sent.id] = ending
-        return ending
 
     def _before(self, sent: Sent, lane: str) -> list[str]:
         jobs = {job.id: job for job in self.jobs.values()}
         earlier = [other for other, place in self.place.items() if place < self.place[sent.id]]
         return [other for other in earlier if lane in jobs[other].lanes]
 
-    def _finish(self, worker: int, claimed: Claimed, ending: str) -> None:
+    def _run(self, worker: int, claimed: Claimed, then: Then) -> None:
         sent = claimed.sent
-        ending = self._commit(sent, ending)
-        parks = ending == "dead"
+        try:
+            outcome = self._execute(claimed, then)
+        except Killed:
+            self.held[worker] = []
+            return
+        self.held[worker].remove(claimed)
+        if isinstance(outcome, Later):
+            self._settle(claimed, "later", str(round(outcome.delay * 1000)))
+            return
+        parks = outcome.ending == "dead"
         self._deposit(sent, "parks" if parks else "")
         self._settle(claimed, "finish", "")
         if parks and self._is_newest(sent) and self.ended.get(sent.id) == "dead":
             self.dead[sent.id] = sent
-        self.held[worker].remove(claimed)
 
     def _deposit(self, sent: Sent, then: str) -> None:
         about = [sent.id, sent.generation, sent.job_id, "{}", then, len(sent.lanes), *sent.lanes]
@@ -276,6 +330,7 @@ class Interleavings(RuleBasedStateMachine):
     def _drop(self, command_id: str) -> None:
         sent = self.dead.pop(command_id)
         self.ended[command_id] = "dropped"
+        self.database.drop(command_id)
         self._deposit(sent, "leaves")
 
     def _settle(self, claimed: Claimed, verb: str, value: str) -> None:
