@@ -114,7 +114,7 @@ end
 
 -- Take a command out of its lanes, and set free those that it kept waiting; say whether there are any.
 local function leave(id, lanes)
-  local following, freed = {}, false
+  local following, tried, freed = {}, {}, false
   for _, name in ipairs(lanes) do
     local lane = ours .. 'lane:' .. name
     local ahead = redis.call('LRANGE', lane, 0, 1)
@@ -134,7 +134,10 @@ local function leave(id, lanes)
     redis.call('ZREM', ours .. 'waiting', id)
     redis.call('ZREM', ours .. 'parked', id)
   end
-  for _, other in ipairs(following) do freed = set_free(other) or freed end
+  for _, other in ipairs(following) do -- once each, though it may follow in a thousand lanes
+    freed = not tried[other] and set_free(other) or freed
+    tried[other] = true
+  end
   return freed
 end
 

@@ -126,7 +126,7 @@ STEPS = {
     ),
     "nobody is told that the way is free": (
         "producers/lanes.lua",
-        "for _, other in ipairs(following) do freed = set_free(other) or freed end",
+        "freed = not tried[other] and set_free(other) or freed",
         "",
     ),
     "a dead command lets its lanes go": (
