@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any, Generic, Literal, Self, TypeVar, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from .commands import Command
 from .commands.lanes import NOWHERE, Standing
@@ -25,16 +23,17 @@ from .errors import (
     QueueFull,
     Unsent,
 )
+from .headroom import Headroom
 from .lanes import with_lanes
-from .sending import Sending, moment
+from .sending import Moment, Sending
 from .settings import QueueSettings
 from .waiting import Waiting
 from .wire import Answer, Envelope, Keys, command_uuid
 
 R = TypeVar("R")
-Status = Literal["accepted", "duplicate"]
+Status = Literal["accepted", "duplicate", "written"]
 
-_SCRIPT = with_lanes(Path(__file__).with_name("enqueue.lua").read_text())
+SCRIPT = with_lanes(Path(__file__).with_name("enqueue.lua").read_text())
 _BATCH = 1000
 
 
@@ -42,8 +41,8 @@ _BATCH = 1000
 class Receipt(Generic[R]):
     """What the sender of a command holds.
 
-    `status` is "accepted", or "duplicate" where the same command had been accepted before; None where the
-    receipt was found again, which says nothing about it.
+    `status` is "accepted", or "duplicate" where the same command had been accepted before; "written" where
+    it comes by the outbox; None where the receipt was found again, which says nothing about it.
     """
 
     command_id: UUID
@@ -57,7 +56,8 @@ class Receipt(Generic[R]):
         Raises CommandRejected, CommandConflict, CommandDead, CommandParked, ResultTimeout, ResultExpired and
         QueueUnavailable. After ResultTimeout and CommandParked the command still waits for its turn.
         """
-        answer = await self._producer.answer(self.command_id, timeout)
+        will_come = self.status == "written"
+        answer = await self._producer.answer(self.command_id, timeout, will_come=will_come)
         answer.raise_error(self.command_id)
         if isinstance(self.command, Command):
             return self.command.parse_result(answer.result)
@@ -85,9 +85,9 @@ class Producer:
             message = "redis: a client with decode_responses=True cannot be used; make one without"
             raise InvalidSettings(message)
         self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
-        self._enqueue = self.redis.register_script(_SCRIPT)
+        self._enqueue = self.redis.register_script(SCRIPT)
         self._waiting = Waiting(self.redis, self.keys)
-        self._memory_checked = -1.0
+        self._headroom = Headroom(self.redis, self.settings.headroom)
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,7 +108,7 @@ class Producer:
         command_id: UUID | str | None = None,
         delay: float | timedelta | None = None,
         at: datetime | None = None,
-        deadline: float | timedelta | datetime | None = None,
+        deadline: Moment | None = None,
         ordering_key: str | None = None,
     ) -> Receipt[R]:
         """Hand one command to the queue.
@@ -119,13 +119,8 @@ class Producer:
 
         Raises CommandConflict, QueueFull, QueueUnavailable.
         """
-        if delay is not None and at is not None:
-            message = "give delay or at, not both"
-            raise ValueError(message)
         sending = self._sending(command, command_id, ordering_key=ordering_key)
-        due = moment(delay or 0, "delay") if at is None else moment(at, "at")
-        sending = replace(sending, due=due, deadline="" if deadline is None else moment(deadline, "deadline"))
-        [receipt] = await self._submit([sending])
+        [receipt] = await self._submit([sending.at(delay=delay, at=at, deadline=deadline)])
         return cast("Receipt[R]", receipt)
 
     async def send_many(
@@ -189,9 +184,9 @@ class Producer:
         """
         await self._submit([Sending.again(command, command_id, generation, stands)], again=True)
 
-    async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
+    async def answer(self, command_id: UUID, timeout: float | None, *, will_come: bool = False) -> Answer:
         """Wait for the answer of the worker, whatever it says."""
-        return await self._waiting.answer(command_id, timeout)
+        return await self._waiting.answer(command_id, timeout, will_come=will_come)
 
     def _sending(self, command: Command[Any], command_id: UUID | str | None, **options: Any) -> Sending:
         return Sending.of(command, command_id, limit=self.settings.payload_limit, **options)
@@ -205,7 +200,7 @@ class Producer:
         try:
             async with understood(), asyncio.timeout(self.settings.redis_patience):
                 if not again:  # a replay makes room
-                    await self._check_memory()
+                    await self._headroom.check()
                 reply = await self._enqueue(keys=[self.keys.queue, self.keys.bell], args=arguments)
             if reply == b"full":
                 message = f"{self.settings.max} commands wait already (QUEUE_MAX); none of these was accepted"
@@ -234,19 +229,3 @@ class Producer:
             error.conflicts = [place for place, status in enumerate(statuses) if status == "conflict"]
             raise error
         return receipts
-
-    async def _check_memory(self) -> None:
-        """Refuse to fill Redis to the brim: workers need room to finish. Asked once a second."""
-        if time.monotonic() - self._memory_checked < 1:
-            return
-        try:
-            memory = await self.redis.info("memory")
-        except ResponseError:  # fakeredis and some hosted services have no INFO
-            memory = {}
-        most, used = memory.get("maxmemory", 0), memory.get("used_memory", 0)
-        if most and used > most * (1 - self.settings.headroom):
-            message = (
-                f"Redis uses {used} of {most} bytes; QUEUE_HEADROOM keeps {self.settings.headroom:.0%} free"
-            )
-            raise QueueFull(message, code="redis_full")
-        self._memory_checked = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -80,6 +80,28 @@ class Sending:
             standing=stands,
         )
 
+    def at(self, *, delay: float | timedelta | None, at: datetime | None, deadline: Moment | None) -> Self:
+        """Say when it is due and when it is too late; raise ValueError where that makes no sense."""
+        if delay is not None and at is not None:
+            message = "give delay or at, not both"
+            raise ValueError(message)
+        due = moment(delay or 0, "delay") if at is None else moment(at, "at")
+        return replace(self, due=due, deadline="" if deadline is None else moment(deadline, "deadline"))
+
+    def written(self) -> str:
+        """Write it down, but for its id, for `read`."""
+        return json.dumps([self.envelope, self.fingerprint, self.due, self.deadline, *self.standing])
+
+    @classmethod
+    def read(cls, command_id: UUID, text: str, written_at: datetime) -> Self:
+        """Read what `written` wrote; times from now are from when it was written."""
+        envelope, fingerprint, due, deadline, lanes, refs = json.loads(text)
+        if due != _NOW:
+            due = _since(written_at, due)
+        times = {"due": due, "deadline": _since(written_at, deadline)}
+        stands = Standing(tuple(lanes), tuple(refs))
+        return cls(Command, command_id, envelope, fingerprint, standing=stands, **times)
+
     def arguments(self) -> list[str]:
         """List its arguments of the script."""
         times = f"{self.due} {self.deadline}" if self.deadline else self.due
@@ -89,6 +111,10 @@ class Sending:
             stamp += f',"refs":{json.dumps(refs)}'
         about = [str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times, stamp]
         return [*about, str(len(lanes)), *lanes, str(len(refs)), *refs]
+
+
+def _since(start: datetime, time: str) -> str:
+    return str(round(start.timestamp() * 1000) + int(time)) if time.startswith("+") else time
 
 
 def moment(given: Moment, name: str) -> str:

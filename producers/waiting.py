@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 _LOOK_AGAIN = 5.0
 _ONE_LOOK, _LAST_LOOK = 0.1, 0.5
-_FOR_EVER = -1
-"""What PTTL says of the mark of a command that has not ended yet."""
+_FOR_EVER, _UNKNOWN = -1, -2
+"""What PTTL says of the mark of a command that has not ended yet, and of one that never came."""
 
 
 class Waiting:
@@ -33,20 +33,20 @@ class Waiting:
         """Close the connection by which messages come."""
         await self._answers.close()
 
-    async def answer(self, command_id: UUID, timeout: float | None) -> Answer:
-        """Wait at most `timeout` seconds, or for ever.
+    async def answer(self, command_id: UUID, timeout: float | None, *, will_come: bool = False) -> Answer:
+        """Wait at most `timeout` seconds, or for ever; also for a command that `will_come` by an outbox.
 
         Raises CommandParked and CommandDead, ResultTimeout, ResultExpired, QueueUnavailable.
         """
         try:
             async with asyncio.timeout(None if timeout is None else max(timeout, _ONE_LOOK)):
-                return await self._answer(command_id)
+                return await self._answer(command_id, will_come=will_come)
         except TimeoutError:
             await self._not_parked(command_id)
             message = f"no answer within {timeout} s; the command goes on"
             raise ResultTimeout(message, command_id=command_id) from None
 
-    async def _answer(self, command_id: UUID) -> Answer:
+    async def _answer(self, command_id: UUID, *, will_come: bool) -> Answer:
         result, pause = self._keys.result(command_id), _FIRST_PAUSE
         while True:
             async with understood(), self._answers.listening(result) as channel:
@@ -54,7 +54,7 @@ class Waiting:
                     pipe.get(result)
                     pipe.pttl(self._keys.mark(command_id))
                     raw, life = await pipe.execute()
-                if raw is None and life != _FOR_EVER:
+                if raw is None and life != _FOR_EVER and not (will_come and life == _UNKNOWN):
                     raise ResultExpired(command_id=command_id)
                 raw = raw or await channel.heard(_LOOK_AGAIN)
                 if (

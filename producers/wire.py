@@ -109,6 +109,11 @@ class Keys:
         """What the one command holds that may crash a database session, while it runs."""
         return f"crud:{self.queue}:alone"
 
+    @property
+    def epoch(self) -> str:
+        """A word that tells a Redis that has lost everything from the one that it was before."""
+        return f"crud:{self.queue}:epoch"
+
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""
         return f"crud:{self.queue}:worker:{name}"

@@ -97,12 +97,13 @@ class App:
             self.kept = Kept(self.sessions)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Open a session in a transaction of its own that writes what is not an attempt's."""
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+        """Open a session in a transaction of its own, for what is not an attempt's."""
         if self.kept is not None:
             await self.kept.make_room()
+        settings = database.transaction_options(self.engine, read_only=read_only)
         async with asyncio.timeout(self.options.commit_timeout), self.sessions.begin() as session:
-            await session.connection(execution_options=database.transaction_options(self.engine))
+            await session.connection(execution_options=settings)
             yield session
 
     def sessions_for(self, command: Command[Any], *, first: bool) -> database.Sessions:

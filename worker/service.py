@@ -17,6 +17,7 @@ from .deposits import Answered
 from .logs import configure, is_on, log
 from .presence import Presence
 from .received import deserialize, serialize
+from .relay import Relay
 from .sweep import Sweeper
 from .transport import Transport
 
@@ -68,8 +69,11 @@ async def start(app: App, ctx: dict[str, Any]) -> None:
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()
-    ctx["sweeper"] = Sweeper(app, ctx["transport"])
-    ctx["sweeper"].start()
+    relay = Relay(app, ctx["redis"])
+    await relay.attempt(relay.publish)  # whoever else does: a burst would end before
+    ctx["chores"] = [Sweeper(app, ctx["transport"]), relay]
+    for chore in ctx["chores"]:
+        chore.start()
     log.info("worker.started", queue=app.queue.name, slots=app.slots, kinds=len(app.registry))
 
 
@@ -77,8 +81,8 @@ async def stop(app: App, ctx: dict[str, Any]) -> None:
     """Take the sign of life down and close the engine."""
     if "breaker" in ctx:
         await ctx["breaker"].close()
-    if "sweeper" in ctx:
-        await ctx["sweeper"].stop()
+    for chore in ctx.get("chores", ()):
+        await chore.stop()
     if "presence" in ctx:
         await ctx["presence"].stop()
         log.info("worker.stopped", finished=ctx["presence"].finished)

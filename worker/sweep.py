@@ -6,17 +6,16 @@ lanes, and a person may delete one: then the database is asked how it ended, and
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from redis.exceptions import RedisError
 from sqlalchemy import select
 
 from producers.wire import Ending
 
 from . import endings
+from .chore import Chore
 from .deposits import Then, Told, parks_when_dead
 from .logs import log
 
@@ -26,28 +25,19 @@ if TYPE_CHECKING:
     from .app import App
     from .transport import Transport
 
-_EVERY = 5.0
 _MOST, _BATCHES = 1000, 10
 
 
-class Sweeper:
+class Sweeper(Chore):
     """Sweeps the lanes of one queue every five seconds; many processes share the work."""
+
+    name = "sweep"
+    every = 5.0
 
     def __init__(self, app: App, transport: Transport) -> None:
         self._app, self._lanes, self._deposits = app, transport.lanes, transport.deposits
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to sweep."""
-        self._task = asyncio.create_task(self._sweep_on())
-
-    async def stop(self) -> None:
-        """Sweep no more."""
-        while self._task is not None and not self._task.done():
-            self._task.cancel()  # more than once: with Python 3.11 a driver can lose a cancellation
-            await asyncio.wait({self._task}, timeout=1)
-
-    async def sweep(self) -> None:
+    async def turn(self) -> None:
         """Look at all that wait, and that nobody has looked at for a while; then at the dead."""
         for _ in range(_BATCHES):
             looked, gone = await self._lanes.sweep(_MOST)
@@ -58,16 +48,6 @@ class Sweeper:
         parked, _ = await self._lanes.parked(_MOST)
         if parked:
             await self._deposits.tell(await self._let_go(parked))
-
-    async def _sweep_on(self) -> None:
-        while True:
-            await asyncio.sleep(_EVERY)
-            try:
-                await self.sweep()
-            except (RedisError, OSError) as error:
-                log.info("sweep.redis_away", error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001  # the database may be away in many ways: next time again
-                log.warning("sweep.failed", error=type(error).__name__)
 
     async def _told(self, gone: dict[UUID, int]) -> list[Told]:
         """Say how commands ended whose jobs are gone; a write always has an ending before its job goes."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, MetaData, Table
+from sqlalchemy import CheckConstraint, Column, Identity, Index, Integer, MetaData, Table
 
-from .types import Time, binary, json, string, text, utcnow, uuid
+from .types import Time, binary, json, serial, string, text, utcnow, uuid
 
 ENDINGS = ("applied", "rejected", "superseded", "expired", "cancelled", "dead", "dropped")
 DEAD_LETTER_STATES = ("rejected", "dead", "retrying", "resolved", "dropped")
@@ -18,6 +18,8 @@ class WorkerTables:
     metadata: MetaData
     processed_commands: Table
     dead_letters: Table
+    outbox: Table
+    relays: Table
 
 
 # Why a function and not a `schema_translate_map`: the map is an option of an engine or a connection, one
@@ -35,7 +37,8 @@ def worker_tables(schema: str | None, /) -> WorkerTables:
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         },
     )
-    return WorkerTables(metadata, _processed_commands(metadata), _dead_letters(metadata))
+    made = (make(metadata) for make in (_processed_commands, _dead_letters, _outbox, _relays))
+    return WorkerTables(metadata, *made)
 
 
 def _processed_commands(metadata: MetaData) -> Table:
@@ -78,6 +81,33 @@ def _dead_letters(metadata: MetaData) -> Table:
         Column("died_at", Time(), nullable=False, server_default=utcnow()),
         CheckConstraint(_one_of("state", DEAD_LETTER_STATES), name="state"),
         Index(None, "state", "died_at"),  # the listing: those that wait, the latest first
+    )
+
+
+def _outbox(metadata: MetaData) -> Table:
+    """One row for each command that was written in a transaction of its sender's, until it has ended."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", serial(), Identity(), primary_key=True),
+        Column("command_id", uuid(), nullable=False),
+        Column("queue", string(100), nullable=False),
+        Column("sending", text(), nullable=False),  # as producers/sending.py writes it
+        Column("written_at", Time(), nullable=False, server_default=utcnow()),
+        Column("published_at", Time(), nullable=True),  # NULL: Redis does not know of it
+        Index(None, "queue", "published_at", "id"),
+    )
+
+
+def _relays(metadata: MetaData) -> Table:
+    """One row for each queue: which process publishes its outbox, and to which Redis."""
+    return Table(
+        "relays",
+        metadata,
+        Column("queue", string(100), primary_key=True),
+        Column("owner", string(64), nullable=False),
+        Column("seen_at", Time(), nullable=False, server_default=utcnow()),
+        Column("epoch", string(100), nullable=False, default="", server_default=""),
     )
 
 

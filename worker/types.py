@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, DateTime, LargeBinary, String, Text, Uuid
+from sqlalchemy import JSON, BigInteger, DateTime, Integer, LargeBinary, String, Text, Uuid
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,6 +42,11 @@ def text() -> Text:
 def uuid() -> Uuid[Any]:
     """UUID that sorts by its bytes: MariaDB's own UUID type sorts by its parts in another order."""
     return Uuid().with_variant(Uuid(native_uuid=False), *MARIADB)
+
+
+def serial() -> BigInteger:
+    """Numbers that the database chooses, each larger than those that are there."""
+    return BigInteger().with_variant(Integer(), "sqlite")  # its BIGINT would not count up
 
 
 def binary() -> LargeBinary:

@@ -289,7 +289,7 @@ async def test_a_delayed_command_that_is_set_free_as_it_goes_to_wait_is_found_by
         # What its worker says last comes after it was set free.
         await producer.redis.zadd(producer.keys.queue, {job_id: 250_000_000_000_000})
         await producer.redis.zadd(producer.keys.waiting, {str(late.command_id): 0})
-        await Sweeper(app, transport).sweep()
+        await Sweeper(app, transport).turn()
         await late.result(10)
     assert await books() == {"a": [1, 2]}
     assert await no_trace(producer)
@@ -391,7 +391,7 @@ async def test_a_head_whose_job_was_deleted_is_found_by_the_sweep(
     await producer.redis.zrem(producer.keys.queue, producer.keys.job_id(first.command_id))
     await producer.redis.zadd(producer.keys.waiting, {str(second.command_id): 0})
     async with running(app):
-        await Sweeper(app, Transport(app, producer.redis)).sweep()
+        await Sweeper(app, Transport(app, producer.redis)).turn()
         await second.result(10)
     assert await books() == {"a": [2]}
     assert await no_trace(producer)
@@ -419,7 +419,7 @@ async def test_a_worker_that_knows_of_no_lanes_is_repaired_by_what_the_database_
             waiting = await producer.redis.zrange(producer.keys.waiting, 0, -1)
             for name in waiting:
                 await producer.redis.zadd(producer.keys.waiting, {name: 0})
-            await sweeper.sweep()
+            await sweeper.turn()
             return await books() == {"a": [1, 2, 3], "b": [4]} and await parked(producer)
 
         await until(swept)

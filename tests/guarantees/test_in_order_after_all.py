@@ -97,7 +97,7 @@ async def test_a_drop_of_which_redis_was_not_told_is_found_by_the_sweep_or_said_
                 await drop(journal_app, producer.redis, dead.command_id)
         assert await parked(producer)
         if mend == "sweep":
-            await Sweeper(journal_app, transport).sweep()
+            await Sweeper(journal_app, transport).turn()
         else:
             await drop(journal_app, producer.redis, dead.command_id)
         async with running(journal_app):
@@ -158,7 +158,7 @@ async def test_children_of_a_parent_whose_job_is_gone_are_set_free(
     child = await producer.send(Cite(book="c", of="b", line=2))
     await producer.redis.zrem(producer.keys.queue, producer.keys.job_id(parent.command_id))
     await producer.redis.zadd(producer.keys.waiting, {str(child.command_id): 0})
-    await Sweeper(journal_app, Transport(journal_app, producer.redis)).sweep()
+    await Sweeper(journal_app, Transport(journal_app, producer.redis)).turn()
     async with running(journal_app):
         await child.result(10)
     assert await no_trace(producer)
@@ -175,7 +175,7 @@ async def test_a_dead_command_whose_bytes_nobody_can_read_lets_go_when_it_is_dro
         with pytest.raises(CommandDead):
             await broken.result(10)
         await producer.redis.zadd(producer.keys.waiting, {str(behind.command_id): 0})
-        await Sweeper(app, Transport(app, producer.redis)).sweep()
+        await Sweeper(app, Transport(app, producer.redis)).turn()
         await until(lambda: parked(producer))
         with pytest.raises(CommandParked):
             await behind.result(0.1)

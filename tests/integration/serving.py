@@ -1,4 +1,4 @@
-"""The FastAPI service of the examples, over HTTP: uvicorn and a worker as processes of their own."""
+"""The FastAPI services of the examples, over HTTP: uvicorn and a worker as processes of their own."""
 
 import re
 import shlex
@@ -11,14 +11,16 @@ import httpx
 
 from tests.processes import ROOT, Process
 
-[LINE] = re.findall(r"`(uvicorn [^`]+)`", (ROOT / "examples" / "service.py").read_text())
 PASSWORD = "correct horse"
 
 
 @asynccontextmanager
-async def serving(environment: dict[str, str], **settings: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Start the service as it says itself; end it as a supervisor would."""
-    program = (sys.executable, "-m", *shlex.split(LINE))
+async def serving(
+    environment: dict[str, str], name: str = "service.py", **settings: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Start a service as it says itself; end it as a supervisor would."""
+    [line] = re.findall(r"`(uvicorn [^`]+)`", (ROOT / "examples" / name).read_text())
+    program = (sys.executable, "-m", *shlex.split(line))
     with Process("--port", "0", environment=environment | settings, program=program) as service:
         await service.says("Uvicorn running on ")
         [url] = re.findall(r"Uvicorn running on (http://\S+)", service.output)
@@ -30,10 +32,12 @@ async def serving(environment: dict[str, str], **settings: str) -> AsyncIterator
 
 
 @asynccontextmanager
-async def working(environment: dict[str, str], **settings: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The service, and a worker behind it."""
+async def working(
+    environment: dict[str, str], name: str = "service.py", **settings: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A service, and a worker behind it."""
     with Process("run", environment=environment | settings) as worker:
-        async with serving(environment) as client:
+        async with serving(environment, name) as client:
             await worker.says("worker.started")
             yield client
 

@@ -1,4 +1,4 @@
-"""The FastAPI service: what it writes and what it reads."""
+"""The FastAPI services: what they write and what they read."""
 
 from collections.abc import AsyncIterator
 
@@ -11,6 +11,7 @@ from producers import Producer
 from producers.commands import CountUsers
 from tests.integration.serving import PASSWORD, sign_up, working
 from tests.processes import environment_of
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -114,3 +115,26 @@ async def test_service_says_whether_there_was_a_user_to_delete(client: httpx.Asy
     again = await client.delete(f"/users/{ada}")
     assert (again.status_code, again.json()["code"]) == (404, "not_found")
     assert (await client.get(f"/users/{ada}")).status_code == 404
+
+
+async def test_shop_writes_an_order_and_its_command_or_neither(
+    environment: dict[str, str], engine: AsyncEngine
+) -> None:
+    async def written() -> tuple[list[str], list[str]]:
+        async with engine.connect() as connection:
+            orders = (await connection.execute(text("SELECT number FROM orders ORDER BY number"))).scalars()
+            users = (await connection.execute(text("SELECT username FROM users ORDER BY username"))).scalars()
+            return list(orders), list(users)
+
+    async def all_sent() -> bool:
+        async with engine.connect() as connection:
+            return not (await connection.execute(text("SELECT count(*) FROM outbox"))).scalar_one()
+
+    async with working(environment, "shop.py") as client:
+        answers = [
+            await client.post("/orders", json={"number": number, "customer": customer})
+            for number, customer in (("1", "ada"), ("2", "grace"), ("1", "mallory"))
+        ]
+        assert [answer.status_code for answer in answers] == [202, 202, 409]
+        await until(all_sent)
+    assert await written() == (["1", "2"], ["ada", "grace"])

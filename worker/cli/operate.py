@@ -21,6 +21,7 @@ from ..database import transaction_options
 from ..dead_letters import count_letters
 from ..health import checks, workers
 from ..migrate import migrate as run_migrations
+from ..outbox import Outbox
 from ..types import utcnow
 from ..why import Place, Why, lines
 from .group import load_app, opened, settle
@@ -83,6 +84,8 @@ def status(path: str, *, as_json: bool) -> None:
     waiting = f"{queue['due']} due, {queue['delayed']} delayed, oldest {queue['oldest_s']:.1f} s"
     click.echo(f"queue    {queue['name']}: {waiting}")
     click.echo(f"lanes    {queue['in_lanes']} wait for others, {queue['parked']} dead hold their lanes")
+    outbox = state["outbox"]
+    click.echo(f"outbox   {outbox['unpublished']} to be published, oldest {outbox['oldest_s']:.1f} s")
     for worker in state["workers"]:
         work = f"{worker['running']} of {worker['slots']} slots, {worker['finished']} finished"
         click.echo(f"worker   {worker['name']}: {work}")
@@ -111,14 +114,20 @@ async def _state(app: App) -> dict[str, Any]:
         table = app.tables.processed_commands
         async with app.sessions() as session:
             await session.connection(execution_options=transaction_options(app.engine, read_only=True))
-            hour_ago = (await session.execute(select(utcnow()))).scalar_one() - timedelta(hours=1)
+            moment = (await session.execute(select(utcnow()))).scalar_one()
+            hour_ago = moment - timedelta(hours=1)
             recent = select(table.c.ending, func.count()).where(table.c.ended_at > hour_ago)
             endings = (await session.execute(recent.group_by(table.c.ending))).all()
             letters = await count_letters(session, app.tables)
+            unpublished, since = await Outbox(app.tables, name).waiting(session)
     oldest_s = max(0.0, (now - oldest[0][1]) / 1000) if oldest else 0.0
     counts = {"due": total - delayed - held, "delayed": delayed, "in_lanes": waiting, "parked": parked}
     return {
         "queue": {"name": name, **counts, "oldest_s": round(oldest_s, 3)},
+        "outbox": {
+            "unpublished": unpublished,
+            "oldest_s": round((moment - since).total_seconds(), 3) if since else 0.0,
+        },
         "workers": at_work,
         "endings_last_hour": {ending: count for ending, count in endings},  # noqa: C416  # rows, not pairs
         "dead_letters": letters,

@@ -1,0 +1,258 @@
+"""Hands the outbox to the queue: from rows that are committed to jobs in Redis, in the order of their ids.
+
+One process of a queue does it, by a lease in the table `relays`; two at once are harmless, since Redis takes
+a command once. A row stays until its command has ended. So a Redis that lost something is given it again:
+where the epoch is another one than before, all rows, and before them the dead commands that hold lanes; and
+now and then those rows of which Redis knows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from redis.exceptions import ResponseError
+from sqlalchemy import select, update
+
+from producers.client import SCRIPT as ENQUEUE
+from producers.errors import QueueFull
+from producers.headroom import Headroom
+from producers.sending import Sending
+from producers.wire import Envelope, Keys
+
+from .chore import Chore
+from .dead_letters import write_conflict
+from .delivery import Delivery, Failures
+from .deposits import parks_when_dead
+from .lanes import script
+from .logs import log
+from .outbox import Outbox
+from .replay import lanes_of
+from .types import utcnow
+from .upserts import changed, insert_or_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis
+    from sqlalchemy import Row
+
+    from .app import App
+
+_BATCH, _PAGE = 200, 1000
+_LEASE, _RENEWED_EVERY = 6.0, 2.0
+_LOOKED_EVERY, _OLD = 1.0, 10.0
+
+
+class _Epoch(NamedTuple):
+    """What a Redis is known by: a word that we leave there, and its process, "" where it does not say."""
+
+    word: str
+    process: str
+
+    def __str__(self) -> str:
+        return f"{self.word}:{self.process}"
+
+
+class Relay(Chore):
+    """Publishes the outbox of one queue, every fifth of a second."""
+
+    name = "relay"
+    every = 0.2
+
+    def __init__(self, app: App, redis: Redis) -> None:
+        self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
+        self._outbox = Outbox(app.tables, app.queue.name)
+        self._headroom = Headroom(redis, app.queue.headroom)
+        guard = Path(__file__).with_name("published.lua").read_text()
+        self._publish = redis.register_script(guard + ENQUEUE)
+        self._park = redis.register_script(script("park").text)
+        self._me = os.urandom(8).hex()
+        self._leads, self._asked_at = False, 0.0
+        self._epoch = ""
+        self._looked_at, self._after = 0.0, 0
+
+    async def turn(self) -> None:
+        """Publish what is new, if it is this process that does; look after what was published."""
+        if not await self._is_leader():
+            return
+        await self.publish()
+        if time.monotonic() - self._looked_at >= _LOOKED_EVERY:
+            self._looked_at = time.monotonic()
+            await self._look_after()
+
+    async def publish(self) -> None:
+        """Publish all that is new; before that, if this Redis is not the one of before, all that there is."""
+        found = await self._found()
+        if not found.word or str(found) != await self._known():
+            found = await self._restore(found)
+        while await self._publish_some(found) == _BATCH:
+            pass
+
+    async def stop(self) -> None:
+        """Let another process do it."""
+        await super().stop()
+        if self._leads:
+            table = self._app.tables.relays
+            with suppress(Exception):  # its lease ends by itself
+                async with self._app.transaction() as session:
+                    await session.execute(update(table).where(table.c.owner == self._me).values(owner=""))
+
+    # Who does it
+
+    async def _is_leader(self) -> bool:
+        """Renew the lease, or take it where it is free; asked again after a while."""
+        if time.monotonic() - self._asked_at < _RENEWED_EVERY:
+            return self._leads
+        table, queue = self._app.tables.relays, self._keys.queue
+        async with self._app.transaction() as session:
+            now = utcnow()
+            row = (await session.execute(select(table, now).where(table.c.queue == queue))).one_or_none()
+            if row is None:
+                self._leads = await insert_or_nothing(session, table, {"queue": queue, "owner": self._me})
+            elif row.owner not in {"", self._me} and (row[-1] - row.seen_at).total_seconds() < _LEASE:
+                self._leads = False
+            else:
+                as_seen = (table.c.queue == queue, table.c.owner == row.owner, table.c.seen_at == row.seen_at)
+                taking = update(table).where(*as_seen).values(owner=self._me, seen_at=now)
+                self._leads = await changed(session, taking)
+        self._asked_at = time.monotonic()
+        return self._leads
+
+    # To which Redis
+
+    async def _found(self) -> _Epoch:
+        """Ask Redis who it is."""
+        word = await self._redis.get(self._keys.epoch)
+        try:
+            process = (await self._redis.info("server")).get("run_id", "")
+        except ResponseError:  # some hosted services have no INFO
+            process = ""
+        return _Epoch(word.decode() if word else "", process)
+
+    async def _known(self) -> str:
+        """Tell the Redis to which was published last."""
+        if not self._epoch:
+            table = self._app.tables.relays
+            async with self._app.transaction(read_only=True) as session:
+                known = select(table.c.epoch).where(table.c.queue == self._keys.queue)
+                self._epoch = (await session.execute(known)).scalar_one_or_none() or ""
+        return self._epoch
+
+    async def _restore(self, found: _Epoch) -> _Epoch:
+        """Have Redis know of the dead that hold lanes; publish all rows anew, in their order."""
+        parked = await self._park_the_dead()
+        now = _Epoch(os.urandom(8).hex(), found.process)
+        table = self._app.tables.relays
+        async with self._app.transaction() as session:
+            await self._outbox.mark_all_unpublished(session)
+        await self._redis.set(self._keys.epoch, now.word)
+        async with self._app.transaction() as session:
+            await insert_or_nothing(session, table, {"queue": self._keys.queue, "owner": ""})
+            mine = update(table).where(table.c.queue == self._keys.queue)
+            await session.execute(mine.values(epoch=str(now)))
+        if self._epoch:
+            log.warning("relay.restored", parked=parked)
+        self._epoch = str(now)
+        return now
+
+    async def _park_the_dead(self) -> int:
+        letters, endings = self._app.tables.dead_letters, self._app.tables.processed_commands
+        shown = letters.c.command_id, letters.c.generation, letters.c.body, letters.c.kind
+        dead = (
+            select(*shown, endings.c.fingerprint)
+            .join(endings, endings.c.command_id == letters.c.command_id)
+            .where(letters.c.queue == self._keys.queue, endings.c.ending == "dead")
+            .where(letters.c.state.in_(("dead", "retrying")))
+            .order_by(letters.c.command_id)
+            .limit(_BATCH)
+        )
+        parked, after = 0, UUID(int=0)
+        while True:
+            async with self._app.transaction(read_only=True) as session:
+                rows = (await session.execute(dead.where(letters.c.command_id > after))).all()
+            arguments: list[str | int] = []
+            for row in rows:
+                if (lanes := lanes_of(row.body)) and parks_when_dead(self._app.registry, row.kind):
+                    about = [str(row.command_id), row.generation, row.fingerprint]
+                    arguments += [*about, len(lanes), *lanes]
+            if arguments:
+                parked += await self._park(keys=[self._keys.queue, self._keys.bell], args=arguments)
+            if len(rows) < _BATCH:
+                return parked
+            after = rows[-1].command_id
+
+    # What is published
+
+    async def _publish_some(self, epoch: _Epoch) -> int:
+        """Publish the first rows that are new; return how many there were, or 0 where it has to wait."""
+        async with self._app.transaction(read_only=True) as session:
+            rows = await self._outbox.unpublished(session, _BATCH)
+        if not rows:
+            return 0
+        await self._headroom.check()
+        most = self._app.queue.max
+        arguments = ["" if most is None else str(most), "", ""]
+        sendings = [Sending.read(row.command_id, row.sending, row.written_at) for row in rows]
+        for sending in sendings:
+            arguments += sending.arguments()
+        keys = [self._keys.queue, self._keys.bell, self._keys.epoch]
+        reply = await self._publish(keys=keys, args=[*arguments, epoch.word, epoch.process])
+        if reply == b"full":
+            raise QueueFull(f"{most} commands wait already (QUEUE_MAX)")
+        if reply == b"lost":
+            return 0
+        await self._note(rows, sendings, [word.decode() for word in reply])
+        return len(rows)
+
+    async def _note(
+        self, rows: Sequence[Row[Any]], sendings: Sequence[Sending], replies: Sequence[str]
+    ) -> None:
+        """Write down what Redis said; a command whose id was used before for another ends as rejected."""
+        async with self._app.transaction() as session:
+            refused = []
+            for row, sending, reply in zip(rows, sendings, replies, strict=True):
+                if reply == "conflict":
+                    delivery = _delivery(self._keys.queue, sending)
+                    await write_conflict(session, self._app.tables, delivery)
+                    refused.append(row.id)
+            if refused:
+                await self._outbox.forget(session, refused)
+            await self._outbox.mark(session, [row.id for row in rows])
+
+    async def _look_after(self) -> None:
+        """Forget rows whose commands have ended; publish those again of which Redis knows nothing."""
+        while True:
+            async with self._app.transaction(read_only=True) as session:
+                rows = await self._outbox.published(session, self._after, _PAGE)
+            ended = [row.id for row in rows if row.has_ended]
+            old = [row for row in rows if not row.has_ended and row.age > _OLD]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for row in old:
+                    pipe.exists(self._keys.mark(row.command_id))
+                known = await pipe.execute() if old else []
+            lost = [row.id for row, is_known in zip(old, known, strict=True) if not is_known]
+            if ended or lost:
+                async with self._app.transaction() as session:
+                    await self._outbox.forget(session, ended)
+                    if lost:
+                        await self._outbox.mark_lost(session, lost)
+            self._after = rows[-1].id if len(rows) == _PAGE else 0
+            if len(ended) < _PAGE // 2:
+                break
+
+
+def _delivery(queue: str, sending: Sending) -> Delivery:
+    """Say of a command what a worker would, had it come by Redis."""
+    body = f'{{"t":null,"f":"execute","k":{{}},"a":[{sending.envelope},{{}}],"et":0}}'.encode()
+
+    async def count(_reason: str) -> Failures:
+        return Failures(0, 0)
+
+    envelope = Envelope.decode(json.loads(sending.envelope))
+    return Delivery(sending.command_id, queue, body, envelope, count)
