@@ -24,7 +24,8 @@ def saved(console: Console, heading: str) -> list[Path]:
 
 
 def test_every_example_is_run_or_has_a_reason_not_to_be() -> None:
-    run = {"crud-worker", "Sixty seconds", "Send commands", "Ask", "Operate", "Bring your own domain"}
+    run = {"crud-worker", "Sixty seconds", "Send commands", "Ask", "In a transaction of your own"}
+    run |= {"Operate", "Bring your own domain"}
     examples = [block for block in readme.blocks() if block.language in {"python", "console"}]
     assert {block.heading for block in examples} == run
     assert {block.language for block in readme.blocks()} == {"python", "console", "text"}
@@ -69,6 +70,11 @@ async def test_what_is_asked_is_answered(served: Console) -> None:
     assert by_json.endswith("1\n")
 
 
+async def test_a_command_in_a_transaction_of_ones_own_is_carried_out(served: Console) -> None:
+    [script] = saved(served, "In a transaction of your own")
+    assert await served.run(f"python {script.name}") == "katherine\n"
+
+
 async def test_the_operators_lines_run(served: Console) -> None:
     printed = "".join([await served.run(line) for line in readme.lines_of("Operate")])
     assert "eviction   ok" in printed
@@ -97,5 +103,5 @@ async def test_the_type_checker_agrees_with_every_example(console: Console) -> N
         path for heading in {block.heading for block in readme.blocks()} for path in saved(console, heading)
     ]
     (console.folder / "shop" / "__init__.py").touch()
-    assert len(files) == 5
+    assert len(files) == 6
     assert "Success" in await console.run("mypy --strict .")
