@@ -66,6 +66,11 @@ class Proxy:
             self._listener.close()
             self._listener = None
 
+    def lead_to(self, port: int) -> None:
+        """Lead to another server of the same host from now on; the connections there are come to an end."""
+        self._upstream = (self._upstream[0], port)
+        self.cut()
+
     def cut(self) -> None:
         """Close all connections at once; what was not passed on is lost."""
         for writer in self._writers:

@@ -13,6 +13,8 @@ from producers.errors import QueueFull, QueueUnavailable
 
 from .logs import log
 
+_AFTER_A_FAILURE = 1.0
+
 
 class Chore(ABC):
     """Something that is done every so many seconds; where it fails, the next time again."""
@@ -22,6 +24,7 @@ class Chore(ABC):
     every: ClassVar[float]
 
     _task: asyncio.Task[None] | None = None
+    _failed: tuple[str, str] | None = None
 
     @abstractmethod
     async def turn(self) -> None:
@@ -37,16 +40,23 @@ class Chore(ABC):
             self._task.cancel()  # more than once: with Python 3.11 a driver can lose a cancellation
             await asyncio.wait({self._task}, timeout=1)
 
-    async def attempt(self, what: Callable[[], Awaitable[None]]) -> None:
-        """Do something; where that fails, say so in the log, and no more."""
+    async def attempt(self, what: Callable[[], Awaitable[None]]) -> bool:
+        """Do something; where that fails, say so in the log, but not again and again."""
+        failed = None
         try:
             await what()
         except (RedisError, OSError, QueueFull, QueueUnavailable) as error:
-            log.info(f"{self.name}.redis_away", error=type(error).__name__)
+            failed = "redis_away", type(error).__name__
         except Exception as error:  # noqa: BLE001  # the database may be away in many ways
-            log.warning(f"{self.name}.failed", error=type(error).__name__)
+            failed = "failed", type(error).__name__
+        if failed and failed != self._failed:
+            event, error_class = failed
+            log.warning(f"{self.name}.{event}", error=error_class)
+        self._failed = failed
+        return not failed
 
     async def _go_on(self) -> None:
+        pause = self.every
         while True:
-            await asyncio.sleep(self.every)
-            await self.attempt(self.turn)
+            await asyncio.sleep(pause)
+            pause = self.every if await self.attempt(self.turn) else max(self.every, _AFTER_A_FAILURE)

@@ -89,8 +89,10 @@ class Relay(Chore):
     async def publish(self) -> None:
         """Publish all that is new; before that, if this Redis is not the one of before, all that there is."""
         found = await self._found()
-        if not found.word or str(found) != await self._known():
-            found = await self._restore(found)
+        if str(found) != self._epoch:
+            self._epoch = await self._known()  # another process may have restored it
+            if str(found) != self._epoch:
+                found = await self._restore(found)
         while await self._publish_some(found) == _BATCH:
             pass
 
@@ -137,12 +139,10 @@ class Relay(Chore):
 
     async def _known(self) -> str:
         """Tell the Redis to which was published last."""
-        if not self._epoch:
-            table = self._app.tables.relays
-            async with self._app.transaction(read_only=True) as session:
-                known = select(table.c.epoch).where(table.c.queue == self._keys.queue)
-                self._epoch = (await session.execute(known)).scalar_one_or_none() or ""
-        return self._epoch
+        table = self._app.tables.relays
+        async with self._app.transaction(read_only=True) as session:
+            known = select(table.c.epoch).where(table.c.queue == self._keys.queue)
+            return (await session.execute(known)).scalar_one_or_none() or ""
 
     async def _restore(self, found: _Epoch) -> _Epoch:
         """Have Redis know of the dead that hold lanes; publish all rows anew, in their order."""

@@ -34,8 +34,9 @@ async def run(fault: Fault, seed: int, scale: float, patience: float | None) -> 
         except Exception as error:  # noqa: BLE001  # the others are run all the same
             field.notes.append(f"BAD: {type(error).__name__}: {error}")
         over = time.monotonic()
-        await field.until(len(field.sent), patience=fault.patience)
-        found = await field.look()
+        if field.found is None:
+            await field.until(len(field.sent), patience=fault.patience)
+        found = field.found or await field.look()
         for ending in set(found.endings) - set(fault.ends):
             field.notes.append(f"BAD: {found.endings[ending]} {ending}")
         if field.crew.unasked and not fault.options.get("again"):

@@ -4,7 +4,8 @@ A command changes a row and writes into a journal without a key: what is applied
 what is out of order is there out of order. Some commands do harm.
 
 Its environment may shorten leases (CHAOS_LEASE, CHAOS_PATIENCE, in seconds), put the clock wrong
-(CHAOS_CLOCK, in seconds; CHAOS_BACKWARDS has it step back) and make it a version older (CHAOS_OLD).
+(CHAOS_CLOCK, in seconds; CHAOS_BACKWARDS has it step back), make it a version older (CHAOS_OLD), and have it
+publish the outbox whoever else does, and be killed after that with a probability (CHAOS_RELAY).
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import Command, CommandRejected, Query
 from producers.commands import Key
+from worker import relay
 from worker.app import App, Handler
 from worker.engine import worker
 
@@ -191,6 +193,24 @@ def _set_the_clock(offset: float, *, backwards: bool) -> None:
     time.time = wrong
 
 
+def _kill_relays(probability: float) -> None:
+    """Publish a few rows at a time; die between publishing them and noting it."""
+    noting = relay.Relay._note
+
+    async def note(self: relay.Relay, *about: Any) -> None:
+        if random.random() < probability:  # noqa: S311
+            os.kill(os.getpid(), signal.SIGKILL)
+        await noting(self, *about)
+
+    async def leads(_self: relay.Relay) -> bool:
+        return True
+
+    relay._BATCH = 20
+    relay.Relay._note, relay.Relay._is_leader = note, leads  # type: ignore[method-assign,assignment]
+
+
+if (deadly := _environment("CHAOS_RELAY")) is not None:
+    _kill_relays(float(deadly))
 if (lease := _environment("CHAOS_LEASE")) is not None:
     worker._LEASE, worker._RENEWED_EVERY = float(lease), float(lease) / 3
 if (patience := _environment("CHAOS_PATIENCE")) is not None:

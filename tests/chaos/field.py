@@ -48,6 +48,8 @@ class Field:
     scale: float
     patience: float | None = None
     """Seconds that nothing is waited for longer than."""
+    found: Verdict | None = None
+    """What was found before the servers of a fault's own were gone."""
     sent: Sent = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     notes: list[str] = field(default_factory=list)
