@@ -12,6 +12,7 @@ from uuid import UUID
 
 from .client import Producer, Receipt, Status
 from .commands import Command
+from .durability import Durability
 from .errors import Unsent
 from .settings import QueueSettings
 
@@ -53,9 +54,16 @@ class BlockingProducer:
     """
 
     def __init__(
-        self, url: str | None = None, *, queue: str | None = None, settings: QueueSettings | None = None
+        self,
+        url: str | None = None,
+        *,
+        queue: str | None = None,
+        durability: Durability | None = None,
+        settings: QueueSettings | None = None,
     ) -> None:
-        self._producer = Producer(url, queue=queue, settings=settings)  # before the loop: it may raise
+        self._producer = Producer(  # before the loop: it may raise
+            url, queue=queue, durability=durability, settings=settings
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="blocking-producer", daemon=True)
         self._thread.start()

@@ -17,8 +17,10 @@ from redis.asyncio import Redis
 from .commands import Command
 from .commands.lanes import NOWHERE, Standing
 from .connection import connect, understood
+from .durability import Confirmation, Durability
 from .errors import (
     CommandConflict,
+    DurabilityUnconfirmed,
     InvalidSettings,
     QueueFull,
     Unsent,
@@ -35,6 +37,8 @@ Status = Literal["accepted", "duplicate", "written"]
 
 SCRIPT = with_lanes(Path(__file__).with_name("enqueue.lua").read_text())
 _BATCH = 1000
+_PATIENCE = 0.8
+"""Share of the time for one answer of Redis that it has to confirm a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ class Receipt(Generic[R]):
 class Producer:
     """Sends commands to the queue; use it with `async with`, and share one between tasks.
 
-    `url` is $REDIS_URL by default, `queue` $QUEUE_NAME; a `redis` client of your own is used, not closed.
+    `url` is $REDIS_URL by default, `queue` $QUEUE_NAME, `durability` $QUEUE_DURABILITY; a `redis` client of
+    your own is used, not closed.
     """
 
     def __init__(
@@ -75,10 +80,11 @@ class Producer:
         url: str | None = None,
         *,
         queue: str | None = None,
+        durability: Durability | None = None,
         settings: QueueSettings | None = None,
         redis: Redis | None = None,
     ) -> None:
-        self.settings = settings or QueueSettings.load(redis_url=url, name=queue)
+        self.settings = settings or QueueSettings.load(redis_url=url, name=queue, durability=durability)
         self.keys = Keys(self.settings.name)
         self._owns_redis = redis is None
         if redis is not None and redis.connection_pool.connection_kwargs.get("decode_responses"):
@@ -87,6 +93,8 @@ class Producer:
         self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
         self._enqueue = self.redis.register_script(SCRIPT)
         self._waiting = Waiting(self.redis, self.keys)
+        patience = self.settings.redis_timeout * _PATIENCE
+        self._confirmation = Confirmation(self.redis, self.settings.durability, self.keys.written, patience)
         self._headroom = Headroom(self.redis, self.settings.headroom)
 
     async def __aenter__(self) -> Self:
@@ -117,7 +125,7 @@ class Producer:
         aware time) is when it is due by Redis's clock; past `deadline` (seconds from now, or a time) it is
         not begun. Commands of one `ordering_key` run one after the other, whatever they are about.
 
-        Raises CommandConflict, QueueFull, QueueUnavailable.
+        Raises CommandConflict, QueueFull, QueueUnavailable, DurabilityUnconfirmed.
         """
         sending = self._sending(command, command_id, ordering_key=ordering_key)
         [receipt] = await self._submit([sending.at(delay=delay, at=at, deadline=deadline)])
@@ -201,7 +209,7 @@ class Producer:
             async with understood(), asyncio.timeout(self.settings.redis_patience):
                 if not again:  # a replay makes room
                     await self._headroom.check()
-                reply = await self._enqueue(keys=[self.keys.queue, self.keys.bell], args=arguments)
+                reply, confirmed = await self._say(arguments)
             if reply == b"full":
                 message = f"{self.settings.max} commands wait already (QUEUE_MAX); none of these was accepted"
                 raise QueueFull(message)
@@ -213,19 +221,44 @@ class Producer:
             if len(batch) == 1:
                 error.command_id, error.command = batch[0].command_id, batch[0].command
             raise
-        return self._receipts(batch, [word.decode() for word in reply])
+        receipts = self._receipts(batch, [word.decode() for word in reply])
+        try:
+            self._confirmation.check(confirmed)
+        except DurabilityUnconfirmed as error:
+            error.accepted = [receipt for receipt in receipts if receipt is not None]
+            raise
+        return self._without_conflicts(batch, receipts)
 
-    def _receipts(self, batch: Sequence[Sending], statuses: Sequence[str]) -> list[Receipt[Any]]:
-        receipts = [
-            Receipt(sending.command_id, cast("Status", status), sending.command, self)
+    async def _say(self, arguments: list[str]) -> tuple[Any, Any]:
+        """Call the script; return its reply, and what Redis confirms, or True where that is not asked for."""
+        keys = [self.keys.queue, self.keys.bell]
+        if not self._confirmation.is_wanted:
+            return await self._enqueue(keys=keys, args=arguments), True
+        await self._confirmation.ensure()
+        async with self.redis.pipeline(transaction=False) as pipe:
+            await self._enqueue(keys=keys, args=arguments, client=pipe)
+            self._confirmation.ask(pipe)
+            reply, _, confirmed = await pipe.execute()
+        return reply, confirmed
+
+    def _receipts(self, batch: Sequence[Sending], statuses: Sequence[str]) -> list[Receipt[Any] | None]:
+        return [
+            None
+            if status == "conflict"
+            else Receipt(sending.command_id, cast("Status", status), sending.command, self)
             for sending, status in zip(batch, statuses, strict=True)
-            if status != "conflict"
         ]
-        if len(receipts) < len(batch):
-            conflicting = batch[statuses.index("conflict")]
+
+    @staticmethod
+    def _without_conflicts(
+        batch: Sequence[Sending], receipts: Sequence[Receipt[Any] | None]
+    ) -> list[Receipt[Any]]:
+        accepted = [receipt for receipt in receipts if receipt is not None]
+        if len(accepted) < len(batch):
+            places = [place for place, receipt in enumerate(receipts) if receipt is None]
+            conflicting = batch[places[0]]
             message = f"command id {conflicting.command_id} was used before, for another command"
             error = CommandConflict(message, command_id=conflicting.command_id)
-            error.accepted = receipts
-            error.conflicts = [place for place, status in enumerate(statuses) if status == "conflict"]
+            error.accepted, error.conflicts = accepted, places
             raise error
-        return receipts
+        return accepted

@@ -3,6 +3,7 @@
 CommandError
 ├── Unsent               a send was stopped; `accepted` holds what was accepted before
 │   ├── CommandConflict  this id was used for another command
+│   ├── DurabilityUnconfirmed  it was accepted, and Redis did not say in time that it is safe
 │   ├── QueueFull        the queue holds QUEUE_MAX commands, or Redis is short of memory
 │   └── QueueUnavailable Redis does not answer
 ├── CommandRejected      it can never succeed; nothing was changed
@@ -73,6 +74,15 @@ class CommandConflict(Unsent):
 
     code = "conflict"
     conflicts: Sequence[int] = ()
+
+
+class DurabilityUnconfirmed(Unsent):
+    """The commands were accepted, as `accepted` says; whether they survive is not known.
+
+    Sent again under their ids, they are duplicates, and are waited for again.
+    """
+
+    code = "durability_unconfirmed"
 
 
 class CommandRejected(CommandError):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .durability import Durability
 from .errors import InvalidSettings
 
 
@@ -95,6 +96,10 @@ class QueueSettings(Settings):
         default=256 * 1024,
         ge=1024,
         description="Largest command, in bytes of JSON; beyond it a send raises PayloadTooLarge.",
+    )
+    durability: Durability = Field(
+        default="memory",
+        description="What a send waits for: `memory` (Redis's answer), `fsync` (its disk) or `replica`.",
     )
     result_ttl: float = Field(default=3600, gt=0, description="Seconds that a result stays in Redis.")
     mark_ttl: float = Field(

@@ -110,6 +110,11 @@ class Keys:
         return f"crud:{self.queue}:alone"
 
     @property
+    def written(self) -> str:
+        """What a send writes last that waits until it is safe."""
+        return f"crud:{self.queue}:written"
+
+    @property
     def epoch(self) -> str:
         """A word that tells a Redis that has lost everything from the one that it was before."""
         return f"crud:{self.queue}:epoch"

@@ -1,0 +1,69 @@
+"""What "accepted" survives: until when a send waits, and what it says where that did not come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from redis.exceptions import ResponseError
+
+from .errors import DurabilityUnconfirmed, InvalidSettings
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
+
+Durability = Literal["memory", "fsync", "replica"]
+"""`memory` asks for no more than Redis's answer, `fsync` waits for its disk, `replica` for one replica."""
+
+_WAIT: dict[str, tuple[str, ...]] = {"fsync": ("WAITAOF", "1", "0"), "replica": ("WAIT", "1")}
+_OLDEST = (7, 2)
+
+
+class Confirmation:
+    """Asks one Redis to confirm that it has kept what was written, within `patience` seconds."""
+
+    def __init__(self, redis: Redis, durability: Durability, note: str, patience: float) -> None:
+        self._redis, self._words, self._note = redis, _WAIT.get(durability, ()), note
+        self._patience, self._durability = round(patience * 1000), durability
+        self._is_able = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a send waits for anything."""
+        return bool(self._words)
+
+    async def ensure(self) -> None:
+        """Raise InvalidSettings where this Redis cannot confirm it, before anything is sent."""
+        if self._is_able or self._durability != "fsync":
+            return
+        try:
+            server = {**await self._redis.info("server"), **await self._redis.info("persistence")}
+        except ResponseError:
+            server = {}
+        version = str(server.get("redis_version", ""))
+        if tuple(map(int, version.split(".")[:2] or ["0"])) < (7, 2) if version else True:
+            message = (
+                f"QUEUE_DURABILITY: fsync needs Redis {_OLDEST} or newer, this is {version or 'unknown'}"
+            )
+            raise InvalidSettings(message)
+        if not server.get("aof_enabled"):
+            message = "QUEUE_DURABILITY: fsync needs an append-only file; start Redis with --appendonly yes"
+            raise InvalidSettings(message)
+        self._is_able = True
+
+    def ask(self, pipe: Pipeline) -> None:
+        """Say it behind what is written.
+
+        Redis confirms what its connection wrote last, and where it wrote nothing (a duplicate) anything: so
+        there is a write of its own before.
+        """
+        pipe.set(self._note, "", px=self._patience)
+        pipe.execute_command(*self._words, str(self._patience))
+
+    def check(self, reply: Any) -> None:
+        """Raise DurabilityUnconfirmed where it was not confirmed."""
+        count = reply[0] if isinstance(reply, list) else reply
+        if not count:
+            where = "its disk" if self._durability == "fsync" else "a replica"
+            message = f"Redis has it, and did not say within {self._patience} ms that {where} has it too"
+            raise DurabilityUnconfirmed(message)
