@@ -7,6 +7,7 @@ import threading
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -60,9 +61,10 @@ class BlockingProducer:
         queue: str | None = None,
         durability: Durability | None = None,
         settings: QueueSettings | None = None,
+        ledger: Path | str | None = None,
     ) -> None:
         self._producer = Producer(  # before the loop: it may raise
-            url, queue=queue, durability=durability, settings=settings
+            url, queue=queue, durability=durability, settings=settings, ledger=ledger
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="blocking-producer", daemon=True)

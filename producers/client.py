@@ -27,6 +27,7 @@ from .errors import (
 )
 from .headroom import Headroom
 from .lanes import with_lanes
+from .ledger import ACCEPTED, REFUSED, SENT, Ledger
 from .sending import Moment, Sending
 from .settings import QueueSettings
 from .waiting import Waiting
@@ -72,7 +73,7 @@ class Producer:
     """Sends commands to the queue; use it with `async with`, and share one between tasks.
 
     `url` is $REDIS_URL by default, `queue` $QUEUE_NAME, `durability` $QUEUE_DURABILITY; a `redis` client of
-    your own is used, not closed.
+    your own is used, not closed. With a `ledger` the ids of writes are put down in that file.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Producer:
         durability: Durability | None = None,
         settings: QueueSettings | None = None,
         redis: Redis | None = None,
+        ledger: Path | str | None = None,
     ) -> None:
         self.settings = settings or QueueSettings.load(redis_url=url, name=queue, durability=durability)
         self.keys = Keys(self.settings.name)
@@ -93,6 +95,7 @@ class Producer:
         self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
         self._enqueue = self.redis.register_script(SCRIPT)
         self._waiting = Waiting(self.redis, self.keys)
+        self._ledger = None if ledger is None else Ledger(ledger)
         patience = self.settings.redis_timeout * _PATIENCE
         self._confirmation = Confirmation(self.redis, self.settings.durability, self.keys.written, patience)
         self._headroom = Headroom(self.redis, self.settings.headroom)
@@ -106,6 +109,9 @@ class Producer:
     async def close(self) -> None:
         """Close the connections that this producer opened."""
         await self._waiting.close()
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
         if self._owns_redis:
             await self.redis.aclose()
 
@@ -205,6 +211,7 @@ class Producer:
         arguments = [most, os.urandom(8).hex(), in_lane]
         for sending in batch:
             arguments += sending.arguments()
+        self._put_down(SENT, batch)
         try:
             async with understood(), asyncio.timeout(self.settings.redis_patience):
                 if not again:  # a replay makes room
@@ -218,16 +225,27 @@ class Producer:
                 message = f"more than {limit} commands of one row would wait; none of these was accepted"
                 raise QueueFull(message, code="lane_full")
         except Unsent as error:
+            if isinstance(error, QueueFull):
+                self._put_down(REFUSED, batch)
             if len(batch) == 1:
                 error.command_id, error.command = batch[0].command_id, batch[0].command
             raise
         receipts = self._receipts(batch, [word.decode() for word in reply])
+        for word in (ACCEPTED, REFUSED):
+            is_taken = word == ACCEPTED
+            pairs = zip(batch, receipts, strict=True)
+            self._put_down(word, [sending for sending, receipt in pairs if (receipt is not None) == is_taken])
         try:
             self._confirmation.check(confirmed)
         except DurabilityUnconfirmed as error:
             error.accepted = [receipt for receipt in receipts if receipt is not None]
             raise
         return self._without_conflicts(batch, receipts)
+
+    def _put_down(self, word: str, batch: Iterable[Sending]) -> None:
+        """Write the ids of writes into the ledger: a read has no ending to be looked for."""
+        if self._ledger is not None:
+            self._ledger.write(word, [one.command_id for one in batch if not one.command.read_only])
 
     async def _say(self, arguments: list[str]) -> tuple[Any, Any]:
         """Call the script; return its reply, and what Redis confirms, or True where that is not asked for."""

@@ -47,6 +47,6 @@ class Caller:
             raise click.UsageError(message)
         return self.registry[kind]
 
-    def producer(self) -> Producer:
+    def producer(self, ledger: Path | None = None) -> Producer:
         """Make the producer; nothing is sent yet."""
-        return Producer(self.redis_url, queue=self.queue)
+        return Producer(self.redis_url, queue=self.queue, ledger=ledger)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,11 @@ _BAD, _REJECTED, _DEAD = 2, 3, 4
     help="The field that a column is; COLUMN= leaves it out. May be repeated.",
 )
 @click.option("--ordered", is_flag=True, help="Keep rows of one key in order, with what else is sent for it.")
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the ids of what is sent are put down; by default beside the file.",
+)
 @click.option("--dry-run", is_flag=True, help="Read and validate every row, and send none.")
 @click.option(
     "--on-error",
@@ -64,6 +70,7 @@ def load(
     by: str | None,
     columns: tuple[str, ...],
     ordered: bool,
+    ledger: Path | None,
     dry_run: bool,
     on_error: OnError,
     form: Format | None,
@@ -84,7 +91,7 @@ def load(
         raise click.UsageError(f"{kind} has no rows to be found by {by!r} (--by)")
 
     async def run(watch: Watch) -> Loaded:
-        async with caller.producer() as producer:
+        async with caller.producer(None if dry_run else ledger or _ledger_of(file)) as producer:
             return await load_file(
                 producer,
                 file,
@@ -109,6 +116,15 @@ def load(
     if loaded.dead:
         return _DEAD
     return _REJECTED if loaded.rejected else 0
+
+
+def _ledger_of(file: Path) -> Path | None:
+    """Name the ledger beside a file, if it can be written there."""
+    ledger = file.with_suffix(".ledger")
+    if os.access(ledger if ledger.exists() else file.parent, os.W_OK):
+        return ledger
+    click.echo(f"{ledger} cannot be written, so there is none (--ledger FILE)", err=True)
+    return None
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def saved(console: Console, heading: str) -> list[Path]:
 
 def test_every_example_is_run_or_has_a_reason_not_to_be() -> None:
     run = {"crud-worker", "Sixty seconds", "Send commands", "Ask", "In a transaction of your own"}
-    run |= {"Operate", "Bring your own domain"}
+    run |= {'What "accepted" survives', "Operate", "Bring your own domain"}
     examples = [block for block in readme.blocks() if block.language in {"python", "console"}]
     assert {block.heading for block in examples} == run
     assert {block.language for block in readme.blocks()} == {"python", "console", "text"}
@@ -73,6 +73,14 @@ async def test_what_is_asked_is_answered(served: Console) -> None:
 async def test_a_command_in_a_transaction_of_ones_own_is_carried_out(served: Console) -> None:
     [script] = saved(served, "In a transaction of your own")
     assert await served.run(f"python {script.name}") == "katherine\n"
+
+
+async def test_what_was_loaded_is_verified(served: Console) -> None:
+    (served.folder / "users.csv").write_text("username\nradia\n")
+    await served.run("python -m producers load users.csv --as user.create --wait")
+    by_outbox, by_ledger = [await served.run(line) for line in readme.lines_of('What "accepted" survives')]
+    assert by_outbox.startswith("direct sends cannot be checked")
+    assert "accepted   1: 1 applied" in by_ledger
 
 
 async def test_the_operators_lines_run(served: Console) -> None:

@@ -5,8 +5,9 @@ from .group import cli
 from .operate import check, demo, migrate, status, why
 from .run import run
 from .tables import tables
+from .verify import verify
 
-for command in (run, migrate, check, status, why, dead, tables, demo):
+for command in (run, migrate, check, status, why, dead, verify, tables, demo):
     cli.add_command(command)
 
 __all__ = ["cli"]

@@ -1,9 +1,12 @@
-"""Commands that come by the outbox, and a Redis that loses what it knew of them."""
+"""A Redis that loses what it knew, of commands of the outbox and of direct sends."""
 
 import asyncio
 import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +25,7 @@ from worker.demo.servers import RedisServer
 from worker.replay import drop
 from worker.settings import WorkerOptions
 from worker.tables import worker_tables
+from worker.verify import verify
 
 SHORT_LEASE = {"CHAOS_LEASE": "2"}
 
@@ -77,10 +81,16 @@ async def _ended(field: Field, ids: Sequence[UUID]) -> int:
 
 
 async def _drop(field: Field, ids: Sequence[UUID]) -> None:
+    async with _app(field) as app:
+        for command_id in ids:
+            await drop(app, field.producer.redis, command_id)
+
+
+@asynccontextmanager
+async def _app(field: Field) -> AsyncIterator[App]:
     url = field.engine.url.render_as_string(hide_password=False)
     app = App(HANDLERS, settings=WorkerOptions(database_url=url), queue=field.producer.settings)
-    for command_id in ids:
-        await drop(app, field.producer.redis, command_id)
+    yield app
     await app.close()
 
 
@@ -89,11 +99,66 @@ async def cut_back(field: Field) -> None:
     await write(field, field.changes(5_000, 500))
     await field.begin()
     async for _ in field.often(20):
-        await asyncio.to_thread(field.redis.kill)
-        [file] = (field.redis.folder / "appendonlydir").glob("*.incr.aof")
-        os.truncate(file, max(0, file.stat().st_size - field.chance.randrange(1, 500_000)))
-        await asyncio.to_thread(field.redis.start)
+        await _cut(field)
     await field.part(1, patience=120)
+
+
+async def cut_back_fsync(field: Field) -> None:
+    """The same under direct sends that wait for the disk: what was confirmed is not cut off."""
+    await field.begin()
+    settings = field.producer.settings.model_copy(update={"durability": "fsync"})
+    async with Producer(settings=settings) as producer:
+        async for portion in _portions(field):
+            receipts = await producer.send_many(portion)
+            field.sent |= {receipt.command_id: receipt.command for receipt in receipts}  # type: ignore[misc]
+            await _cut(field, keep=_file_of(field).stat().st_size)
+    await field.part(1, patience=120)
+
+
+async def cut_back_memory(field: Field) -> None:
+    """The same under direct sends that wait for nothing: what is lost is what the ledger says is lost."""
+    await field.begin()
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Path(folder) / "ledger"
+        async with Producer(settings=field.producer.settings, ledger=ledger) as producer:
+            async for portion in _portions(field):
+                receipts = await producer.send_many(portion)
+                field.sent |= {receipt.command_id: receipt.command for receipt in receipts}  # type: ignore[misc]
+                await _cut(field)
+        found = await field.look()
+        while found.waiting:
+            await asyncio.sleep(0.5)
+            found = await field.look()
+        named: list[UUID] = []
+        async with _app(field) as app:
+            await verify(app, field.producer.redis, [ledger], named.append)
+    is_well = sorted(named) == sorted(found.lost)
+    field.notes.append(f"{'' if is_well else 'BAD: '}{len(named)} lost, and named by `verify`")
+    for command_id in found.lost:
+        del field.sent[command_id]
+
+
+async def _portions(field: Field) -> AsyncIterator[Sequence[Command[Any]]]:
+    """Give twenty parts of the commands, each when a part of the ones before has ended."""
+    times, changes = field.count(20), field.changes(5_000, 500)
+    size = len(changes) // times
+    for number in range(times):
+        yield changes[number * size : (number + 1) * size]
+        await field.until(round(len(field.sent) * 0.5), patience=5)
+
+
+async def _cut(field: Field, keep: int = 0) -> None:
+    """Kill Redis; cut off some of what it wrote last; start it."""
+    await asyncio.to_thread(field.redis.kill)
+    file = _file_of(field)
+    size = file.stat().st_size
+    os.truncate(file, max(keep, size - field.chance.randrange(1, 500_000)))
+    await asyncio.to_thread(field.redis.start)
+
+
+def _file_of(field: Field) -> Path:
+    [file] = (field.redis.folder / "appendonlydir").glob("*.incr.aof")
+    return file
 
 
 async def failed_over(field: Field) -> None:
@@ -153,6 +218,8 @@ FAULTS = [
         ends=("applied", "rejected", "dropped"),
     ),
     Fault(cut_back, "Redis killed, and the end of its file cut off, 20 times; by the outbox", 5_000),
+    Fault(cut_back_fsync, 'the same, sent directly, `durability="fsync"`: what was confirmed is kept', 5_000),
+    Fault(cut_back_memory, "the same, sent directly, with a ledger", 5_000),
     Fault(failed_over, "Redis killed, and a replica that lags in its place; by the outbox", 5_000),
     Fault(
         relays_killed,
