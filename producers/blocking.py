@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -100,7 +101,8 @@ class BlockingProducer:
         sending = self._producer.send(
             command, command_id=command_id, delay=delay, at=at, deadline=deadline, ordering_key=ordering_key
         )
-        return BlockingReceipt(self.run(sending), self)
+        with self._ours():
+            return BlockingReceipt(self.run(sending), self)
 
     def send_many(
         self,
@@ -110,16 +112,22 @@ class BlockingProducer:
         ordered: bool = True,
     ) -> list[BlockingReceipt[R]]:
         """Hand many commands to the queue, a thousand in one round trip."""
-        try:
+        with self._ours():
             receipts = self.run(self._producer.send_many(commands, command_ids=command_ids, ordered=ordered))
-        except Unsent as error:
-            error.accepted = [BlockingReceipt(receipt, self) for receipt in error.accepted]
-            raise
         return [BlockingReceipt(receipt, self) for receipt in receipts]
 
     def receipt(self, command_id: UUID | str, command: type[Command[R]]) -> BlockingReceipt[R]:
         """Find the receipt of a command that was sent before."""
         return BlockingReceipt(self._producer.receipt(command_id, command), self)
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Have errors hold receipts that block."""
+        try:
+            yield
+        except Unsent as error:
+            error.accepted = [BlockingReceipt(receipt, self) for receipt in error.accepted]
+            raise
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the producer's loop and wait for it."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -37,7 +38,7 @@ R = TypeVar("R")
 Status = Literal["accepted", "duplicate", "written"]
 
 SCRIPT = with_lanes(Path(__file__).with_name("enqueue.lua").read_text())
-_BATCH = 1000
+_BATCH, _SOME = 1000, 100
 _PATIENCE = 0.8
 """Share of the time for one answer of Redis that it has to confirm a write."""
 
@@ -86,7 +87,9 @@ class Producer:
         redis: Redis | None = None,
         ledger: Path | str | None = None,
     ) -> None:
-        self.settings = settings or QueueSettings.load(redis_url=url, name=queue, durability=durability)
+        self.settings = settings or QueueSettings.load(redis_url=url, name=queue)
+        if durability is not None:
+            self.settings = QueueSettings.load(**{**dict(self.settings), "durability": durability})
         self.keys = Keys(self.settings.name)
         self._owns_redis = redis is None
         if redis is not None and redis.connection_pool.connection_kwargs.get("decode_responses"):
@@ -154,18 +157,44 @@ class Producer:
             ((c, None) for c in commands) if command_ids is None else zip(commands, command_ids, strict=True)
         )
         receipts: list[Receipt[Any]] = []
-        while batch := [
-            self._sending(command, command_id, ordered=ordered)
-            for command, command_id in islice(pairs, _BATCH)
-        ]:
+        batch = await self._batch(pairs, ordered=ordered)
+        while batch:
+            submitting = asyncio.create_task(self._submit(batch))
             try:
-                receipts += await self._submit(batch)
-            except Unsent as error:
-                error.accepted = [*receipts, *error.accepted]
-                if isinstance(error, CommandConflict):
-                    error.conflicts = [len(receipts) + place for place in error.conflicts]
-                raise
+                batch = await self._batch(pairs, ordered=ordered)  # while Redis is at work on the one before
+            finally:
+                await self._submitted(submitting, receipts)
         return receipts
+
+    async def _batch(
+        self, pairs: Iterator[tuple[Command[Any], UUID | str | None]], *, ordered: bool
+    ) -> list[Sending]:
+        """Make the next thousand ready, and let what is on its way be written in between."""
+        batch: list[Sending] = []
+        while len(batch) < _BATCH and (
+            some := [
+                self._sending(command, command_id, ordered=ordered)
+                for command, command_id in islice(pairs, _SOME)
+            ]
+        ):
+            batch += some
+            await asyncio.sleep(0)
+        return batch
+
+    @staticmethod
+    async def _submitted(submitting: asyncio.Task[list[Receipt[Any]]], receipts: list[Receipt[Any]]) -> None:
+        """Wait for the receipts of a thousand, and put them to those of the ones before."""
+        try:
+            receipts += await submitting
+        except asyncio.CancelledError:
+            submitting.cancel()
+            await asyncio.wait({submitting})
+            raise
+        except Unsent as error:
+            error.accepted = [*receipts, *error.accepted]
+            if isinstance(error, CommandConflict):
+                error.conflicts = [len(receipts) + place for place in error.conflicts]
+            raise
 
     async def send_wired(
         self,
@@ -231,14 +260,16 @@ class Producer:
                 error.command_id, error.command = batch[0].command_id, batch[0].command
             raise
         receipts = self._receipts(batch, [word.decode() for word in reply])
-        for word in (ACCEPTED, REFUSED):
-            is_taken = word == ACCEPTED
-            pairs = zip(batch, receipts, strict=True)
-            self._put_down(word, [sending for sending, receipt in pairs if (receipt is not None) == is_taken])
+        pairs = [*zip(batch, receipts, strict=True)]
+        with suppress(OSError):  # the disk is full: then it is one without an answer
+            self._put_down(ACCEPTED, [sending for sending, receipt in pairs if receipt is not None])
+            self._put_down(REFUSED, [sending for sending, receipt in pairs if receipt is None])
         try:
             self._confirmation.check(confirmed)
         except DurabilityUnconfirmed as error:
             error.accepted = [receipt for receipt in receipts if receipt is not None]
+            if len(batch) == 1:
+                error.command_id, error.command = batch[0].command_id, batch[0].command
             raise
         return self._without_conflicts(batch, receipts)
 
@@ -254,9 +285,10 @@ class Producer:
             return await self._enqueue(keys=keys, args=arguments), True
         await self._confirmation.ensure()
         async with self.redis.pipeline(transaction=False) as pipe:
+            self._confirmation.note(pipe)
             await self._enqueue(keys=keys, args=arguments, client=pipe)
             self._confirmation.ask(pipe)
-            reply, _, confirmed = await pipe.execute()
+            _, reply, confirmed = await pipe.execute()
         return reply, confirmed
 
     def _receipts(self, batch: Sequence[Sending], statuses: Sequence[str]) -> list[Receipt[Any] | None]:

@@ -22,8 +22,8 @@ _OLDEST = (7, 2)
 class Confirmation:
     """Asks one Redis to confirm that it has kept what was written, within `patience` seconds."""
 
-    def __init__(self, redis: Redis, durability: Durability, note: str, patience: float) -> None:
-        self._redis, self._words, self._note = redis, _WAIT.get(durability, ()), note
+    def __init__(self, redis: Redis, durability: Durability, key: str, patience: float) -> None:
+        self._redis, self._words, self._key = redis, _WAIT.get(durability, ()), key
         self._patience, self._durability = round(patience * 1000), durability
         self._is_able = False
 
@@ -40,24 +40,24 @@ class Confirmation:
             server = {**await self._redis.info("server"), **await self._redis.info("persistence")}
         except ResponseError:
             server = {}
-        version = str(server.get("redis_version", ""))
-        if tuple(map(int, version.split(".")[:2] or ["0"])) < (7, 2) if version else True:
-            message = (
-                f"QUEUE_DURABILITY: fsync needs Redis {_OLDEST} or newer, this is {version or 'unknown'}"
-            )
+        version = str(server.get("redis_version", "0.0"))
+        if tuple(map(int, version.split(".")[:2])) < _OLDEST:
+            message = f"QUEUE_DURABILITY: fsync needs Redis 7.2 or newer, and this is {version}"
             raise InvalidSettings(message)
         if not server.get("aof_enabled"):
             message = "QUEUE_DURABILITY: fsync needs an append-only file; start Redis with --appendonly yes"
             raise InvalidSettings(message)
         self._is_able = True
 
-    def ask(self, pipe: Pipeline) -> None:
-        """Say it behind what is written.
+    def note(self, pipe: Pipeline) -> None:
+        """Write something, before all else.
 
-        Redis confirms what its connection wrote last, and where it wrote nothing (a duplicate) anything: so
-        there is a write of its own before.
+        Redis confirms what its connection wrote last; where it wrote nothing, as of a duplicate, anything.
         """
-        pipe.set(self._note, "", px=self._patience)
+        pipe.set(self._key, "", px=self._patience)
+
+    def ask(self, pipe: Pipeline) -> None:
+        """Say it behind what is written."""
         pipe.execute_command(*self._words, str(self._patience))
 
     def check(self, reply: Any) -> None:

@@ -20,7 +20,10 @@ class Ledger:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":  # a line that was cut off
+            os.write(self._file, b"\n")
 
     def write(self, word: str, command_ids: Iterable[UUID]) -> None:
         """Write one line for each."""

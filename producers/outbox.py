@@ -35,7 +35,11 @@ class Written(Generic[R]):
     command: Command[R]
 
     def receipt(self, producer: Producer) -> Receipt[R]:
-        """Give what its result is waited for with; before the COMMIT it is waited for in vain."""
+        """Give what its result is waited for with.
+
+        Before the COMMIT, and where Redis was lost after the command had ended, it is waited for in vain:
+        give `result` a timeout.
+        """
         return Receipt(self.command_id, "written", self.command, producer)
 
 
@@ -59,7 +63,8 @@ class Outbox:
     ) -> Written[R]:
         """Write one command, by one INSERT, in the transaction that is open; nothing is committed.
 
-        The arguments are those of `Producer.send`; times count from the INSERT, by the database's clock.
+        The arguments are those of `Producer.send`; times count from the INSERT, on
+        PostgreSQL from the beginning of its transaction, by the database's clock.
         Raises PayloadTooLarge, and ValueError for a read: nobody would have its answer.
         """
         sending = self._sending(command, command_id, ordering_key=ordering_key)

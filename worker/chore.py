@@ -7,10 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-from redis.exceptions import RedisError
-
-from producers.errors import QueueFull, QueueUnavailable
-
 from .logs import log
 
 _AFTER_A_FAILURE = 1.0
@@ -24,7 +20,7 @@ class Chore(ABC):
     every: ClassVar[float]
 
     _task: asyncio.Task[None] | None = None
-    _failed: tuple[str, str] | None = None
+    _failed = ""
 
     @abstractmethod
     async def turn(self) -> None:
@@ -40,18 +36,17 @@ class Chore(ABC):
             self._task.cancel()  # more than once: with Python 3.11 a driver can lose a cancellation
             await asyncio.wait({self._task}, timeout=1)
 
-    async def attempt(self, what: Callable[[], Awaitable[None]]) -> bool:
+    async def attempt(self, what: Callable[[], Awaitable[object]]) -> bool:
         """Do something; where that fails, say so in the log, but not again and again."""
-        failed = None
+        failed = ""
         try:
             await what()
-        except (RedisError, OSError, QueueFull, QueueUnavailable) as error:
-            failed = "redis_away", type(error).__name__
-        except Exception as error:  # noqa: BLE001  # the database may be away in many ways
-            failed = "failed", type(error).__name__
+        except Exception as error:  # noqa: BLE001  # Redis and the database may be away in many ways
+            failed = type(error).__name__
         if failed and failed != self._failed:
-            event, error_class = failed
-            log.warning(f"{self.name}.{event}", error=error_class)
+            log.warning(f"{self.name}.failed", error=failed)
+        elif self._failed and not failed:
+            log.info(f"{self.name}.works_again")
         self._failed = failed
         return not failed
 

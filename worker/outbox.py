@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -35,23 +35,35 @@ class Outbox:
         self._table, self._endings, self._queue = tables.outbox, tables.processed_commands, queue
         self._mine = tables.outbox.c.queue == queue
 
-    async def unpublished(self, session: AsyncSession, most: int) -> Sequence[Row[Any]]:
+    async def unpublished(
+        self, session: AsyncSession, most: int, *, without: Collection[int] = ()
+    ) -> Sequence[Row[Any]]:
         """Read the first rows that Redis does not know of.
 
         Which those are is asked each time: a transaction that began earlier may commit later.
         """
         new = select(self._table).where(self._mine, self._table.c.published_at.is_(None))
-        return (await session.execute(new.order_by(self._table.c.id).limit(most))).all()
+        if without:
+            new = new.where(self._table.c.id.not_in(without))
+        in_order = new.order_by(self._table.c.published_at, self._table.c.id)  # as the index has them
+        return (await session.execute(in_order.limit(most))).all()
 
     async def mark(self, session: AsyncSession, ids: Sequence[int]) -> None:
         """Write down that Redis knows of these rows."""
         mine = update(self._table).where(self._table.c.id.in_(ids))
         await session.execute(mine.values(published_at=utcnow()))
 
-    async def mark_all_unpublished(self, session: AsyncSession) -> None:
-        """Write down that Redis knows of nothing."""
-        known = update(self._table).where(self._mine, self._table.c.published_at.is_not(None))
+    async def mark_unpublished(self, session: AsyncSession, after: int, most: int) -> int | None:
+        """Write down that Redis knows nothing of the next rows; return where to go on, None at the end."""
+        table = self._table
+        ids = select(table.c.id).where(self._mine, table.c.id > after).order_by(table.c.id).limit(most)
+        found = (await session.execute(ids)).scalars().all()
+        if not found:
+            return None
+        between = self._mine, table.c.id > after, table.c.id <= found[-1]
+        known = update(table).where(*between, table.c.published_at.is_not(None), ~self._has_ended())
         await session.execute(known.values(published_at=None))
+        return int(found[-1]) if len(found) == most else None
 
     async def published(self, session: AsyncSession, after: int, most: int) -> list[Published]:
         """Read the next rows that Redis should know of, by their ids."""
@@ -65,16 +77,21 @@ class Outbox:
             )
         ]
 
-    async def mark_lost(self, session: AsyncSession, ids: Sequence[int]) -> None:
-        """Write down that Redis does not know of these rows, but for those whose commands have ended."""
-        lost = update(self._table).where(self._table.c.id.in_(ids), ~self._has_ended())
-        await session.execute(lost.values(published_at=None))
+    async def not_ended(self, session: AsyncSession, ids: Sequence[int]) -> list[UUID]:
+        """Tell which of these commands have no ending now."""
+        table = self._table
+        rows = select(table.c.command_id).where(table.c.id.in_(ids), ~self._has_ended())
+        return list((await session.execute(rows)).scalars())
 
     def _has_ended(self) -> ColumnElement[bool]:
         return exists().where(self._endings.c.command_id == self._table.c.command_id)
 
     async def forget(self, session: AsyncSession, ids: Sequence[int]) -> None:
         """Delete rows whose commands have ended."""
+        await session.execute(delete(self._table).where(self._table.c.id.in_(ids), self._has_ended()))
+
+    async def remove(self, session: AsyncSession, ids: Sequence[int]) -> None:
+        """Delete rows whose commands are recorded under another id."""
         await session.execute(delete(self._table).where(self._table.c.id.in_(ids)))
 
     async def waiting(self, session: AsyncSession) -> tuple[int, datetime | None]:

@@ -65,7 +65,7 @@ def worker_settings(app: App) -> type:
 
     async def on_startup(ctx: dict[str, Any]) -> None:
         await ensure_ready(app, ctx["redis"])
-        await start(app, ctx)
+        await start(app, ctx, burst=True)  # it may be one: arq does not say
 
     async def on_shutdown(ctx: dict[str, Any]) -> None:
         await stop(app, ctx)

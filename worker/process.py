@@ -76,7 +76,7 @@ class Process(engine.Worker):
             "redis_pool": redis_pool(app),
             "job_deserializer": partial(deserialize, registry=app.registry),
             "job_serializer": serialize,
-            "on_startup": partial(start, app),
+            "on_startup": partial(start, app, burst=burst),
             "on_shutdown": partial(stop, app),
             "on_settle": self._deposit,
             "max_jobs": app.slots,

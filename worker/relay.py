@@ -2,8 +2,8 @@
 
 One process of a queue does it, by a lease in the table `relays`; two at once are harmless, since Redis takes
 a command once. A row stays until its command has ended. So a Redis that lost something is given it again:
-where the epoch is another one than before, all rows, and before them the dead commands that hold lanes; and
-now and then those rows of which Redis knows nothing.
+where the epoch is another one than before, or Redis knows nothing of a row: all rows, in their order, and
+before them the dead commands that hold lanes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from redis.exceptions import ResponseError
 from sqlalchemy import select, update
 
 from producers.client import SCRIPT as ENQUEUE
-from producers.errors import QueueFull
 from producers.headroom import Headroom
 from producers.sending import Sending
 from producers.wire import Envelope, Keys
@@ -37,14 +36,17 @@ from .types import utcnow
 from .upserts import changed, insert_or_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis.asyncio import Redis
     from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from .app import App
 
-_BATCH, _PAGE = 200, 1000
+_BATCH, _PAGE, _STEP = 200, 1000, 5000
+_BATCHES = 10
+"""Most batches of one turn: the lease is renewed between turns."""
 _LEASE, _RENEWED_EVERY = 6.0, 2.0
 _LOOKED_EVERY, _OLD = 1.0, 10.0
 
@@ -76,6 +78,7 @@ class Relay(Chore):
         self._leads, self._asked_at = False, 0.0
         self._epoch = ""
         self._looked_at, self._after = 0.0, 0
+        self._unreadable: set[int] = set()
 
     async def turn(self) -> None:
         """Publish what is new, if it is this process that does; look after what was published."""
@@ -86,15 +89,25 @@ class Relay(Chore):
             self._looked_at = time.monotonic()
             await self._look_after()
 
-    async def publish(self) -> None:
-        """Publish all that is new; before that, if this Redis is not the one of before, all that there is."""
+    async def publish_all(self) -> None:
+        """Publish until nothing is new."""
+        while await self.publish():
+            pass
+
+    async def publish(self) -> bool:
+        """Publish what is new; before that, if this Redis is not the one of before, all that there is.
+
+        Returns whether there may be more.
+        """
         found = await self._found()
         if str(found) != self._epoch:
             self._epoch = await self._known()  # another process may have restored it
             if str(found) != self._epoch:
                 found = await self._restore(found)
-        while await self._publish_some(found) == _BATCH:
-            pass
+        for _ in range(_BATCHES):
+            if await self._publish_some(found) < _BATCH:
+                return False
+        return True
 
     async def stop(self) -> None:
         """Let another process do it."""
@@ -145,27 +158,42 @@ class Relay(Chore):
             return (await session.execute(known)).scalar_one_or_none() or ""
 
     async def _restore(self, found: _Epoch) -> _Epoch:
-        """Have Redis know of the dead that hold lanes; publish all rows anew, in their order."""
-        parked = await self._park_the_dead()
+        """Have Redis know of the dead that hold lanes; publish all rows anew, in their order.
+
+        Nobody publishes meanwhile, or notes what was published before. Where Redis loses something again, or
+        this process is killed, the epoch is not written down, and all of it is done once more.
+        """
         now = _Epoch(os.urandom(8).hex(), found.process)
-        table = self._app.tables.relays
         async with self._app.transaction() as session:
-            await self._outbox.mark_all_unpublished(session)
+            await insert_or_nothing(
+                session, self._app.tables.relays, {"queue": self._keys.queue, "owner": ""}
+            )
+            await self._write_down(session, "")
         await self._redis.set(self._keys.epoch, now.word)
+        parked = await self._park_the_dead()
+        after: int | None = 0
+        while after is not None:
+            async with self._app.transaction() as session:
+                after = await self._outbox.mark_unpublished(session, after, _STEP)
+        if await self._found() != now:
+            return await self._found()
         async with self._app.transaction() as session:
-            await insert_or_nothing(session, table, {"queue": self._keys.queue, "owner": ""})
-            mine = update(table).where(table.c.queue == self._keys.queue)
-            await session.execute(mine.values(epoch=str(now)))
+            await self._write_down(session, str(now))
         if self._epoch:
             log.warning("relay.restored", parked=parked)
         self._epoch = str(now)
         return now
 
+    async def _write_down(self, session: AsyncSession, epoch: str) -> None:
+        table = self._app.tables.relays
+        mine = update(table).where(table.c.queue == self._keys.queue)
+        await session.execute(mine.values(epoch=epoch))
+
     async def _park_the_dead(self) -> int:
         letters, endings = self._app.tables.dead_letters, self._app.tables.processed_commands
         shown = letters.c.command_id, letters.c.generation, letters.c.body, letters.c.kind
         dead = (
-            select(*shown, endings.c.fingerprint)
+            select(*shown, endings.c.fingerprint, endings.c.generation.label("ended_in"))
             .join(endings, endings.c.command_id == letters.c.command_id)
             .where(letters.c.queue == self._keys.queue, endings.c.ending == "dead")
             .where(letters.c.state.in_(("dead", "retrying")))
@@ -179,7 +207,7 @@ class Relay(Chore):
             arguments: list[str | int] = []
             for row in rows:
                 if (lanes := lanes_of(row.body)) and parks_when_dead(self._app.registry, row.kind):
-                    about = [str(row.command_id), row.generation, row.fingerprint]
+                    about = [str(row.command_id), row.ended_in, row.generation, row.fingerprint]
                     arguments += [*about, len(lanes), *lanes]
             if arguments:
                 parked += await self._park(keys=[self._keys.queue, self._keys.bell], args=arguments)
@@ -190,61 +218,80 @@ class Relay(Chore):
     # What is published
 
     async def _publish_some(self, epoch: _Epoch) -> int:
-        """Publish the first rows that are new; return how many there were, or 0 where it has to wait."""
+        """Publish the first rows that are new; return how many there were.
+
+        QUEUE_MAX does not hold them up: they are accepted already.
+        """
         async with self._app.transaction(read_only=True) as session:
-            rows = await self._outbox.unpublished(session, _BATCH)
-        if not rows:
+            rows = await self._outbox.unpublished(session, _BATCH, without=self._unreadable)
+        sendings = {row: sending for row in rows if (sending := self._read(row)) is not None}
+        if not sendings:
             return 0
         await self._headroom.check()
-        most = self._app.queue.max
-        arguments = ["" if most is None else str(most), "", ""]
-        sendings = [Sending.read(row.command_id, row.sending, row.written_at) for row in rows]
-        for sending in sendings:
+        arguments = ["", "", ""]
+        for sending in sendings.values():
             arguments += sending.arguments()
         keys = [self._keys.queue, self._keys.bell, self._keys.epoch]
         reply = await self._publish(keys=keys, args=[*arguments, epoch.word, epoch.process])
-        if reply == b"full":
-            raise QueueFull(f"{most} commands wait already (QUEUE_MAX)")
         if reply == b"lost":
             return 0
-        await self._note(rows, sendings, [word.decode() for word in reply])
+        await self._note(epoch, sendings, [word.decode() for word in reply])
         return len(rows)
 
+    def _read(self, row: Row[Any]) -> Sending | None:
+        """Read a row; one that this code cannot read stays: newer code may have written it."""
+        try:
+            return Sending.read(row.command_id, row.sending, row.written_at)
+        except (ValueError, LookupError, TypeError) as error:
+            self._unreadable.add(row.id)
+            log.error("relay.unreadable", outbox_id=row.id, command_id=str(row.command_id), error=str(error))
+            return None
+
     async def _note(
-        self, rows: Sequence[Row[Any]], sendings: Sequence[Sending], replies: Sequence[str]
+        self, epoch: _Epoch, sendings: Mapping[Row[Any], Sending], replies: Sequence[str]
     ) -> None:
-        """Write down what Redis said; a command whose id was used before for another ends as rejected."""
+        """Write down what Redis said; a command whose id was used before for another ends as rejected.
+
+        Where Redis has lost something since, what it said is worth nothing.
+        """
+        table = self._app.tables.relays
         async with self._app.transaction() as session:
+            known = select(table.c.epoch).where(table.c.queue == self._keys.queue).with_for_update()
+            if (await session.execute(known)).scalar_one_or_none() != str(epoch):
+                return
             refused = []
-            for row, sending, reply in zip(rows, sendings, replies, strict=True):
+            for (row, sending), reply in zip(sendings.items(), replies, strict=True):
                 if reply == "conflict":
                     delivery = _delivery(self._keys.queue, sending)
                     await write_conflict(session, self._app.tables, delivery)
                     refused.append(row.id)
             if refused:
-                await self._outbox.forget(session, refused)
-            await self._outbox.mark(session, [row.id for row in rows])
+                await self._outbox.remove(session, refused)
+            await self._outbox.mark(session, [row.id for row in sendings])
 
     async def _look_after(self) -> None:
-        """Forget rows whose commands have ended; publish those again of which Redis knows nothing."""
-        while True:
-            async with self._app.transaction(read_only=True) as session:
-                rows = await self._outbox.published(session, self._after, _PAGE)
-            ended = [row.id for row in rows if row.has_ended]
-            old = [row for row in rows if not row.has_ended and row.age > _OLD]
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for row in old:
-                    pipe.exists(self._keys.mark(row.command_id))
-                known = await pipe.execute() if old else []
-            lost = [row.id for row, is_known in zip(old, known, strict=True) if not is_known]
-            if ended or lost:
-                async with self._app.transaction() as session:
-                    await self._outbox.forget(session, ended)
-                    if lost:
-                        await self._outbox.mark_lost(session, lost)
-            self._after = rows[-1].id if len(rows) == _PAGE else 0
-            if len(ended) < _PAGE // 2:
-                break
+        """Forget rows whose commands have ended; where Redis knows nothing of one, restore all."""
+        async with self._app.transaction(read_only=True) as session:
+            rows = await self._outbox.published(session, self._after, _PAGE)
+        old = [row for row in rows if not row.has_ended and row.age > _OLD]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for row in old:
+                pipe.zscore(self._keys.queue, self._keys.job_id(row.command_id))
+            scores = await pipe.execute() if old else []
+        ended = [row.id for row in rows if row.has_ended]
+        gone = [row.id for row, score in zip(old, scores, strict=True) if score is None]
+        lost: list[UUID] = []
+        if ended or gone:
+            async with self._app.transaction() as session:
+                await self._outbox.forget(session, ended)
+                lost = await self._outbox.not_ended(session, gone)
+                if lost:
+                    await self._write_down(session, "")
+        if lost:
+            log.warning("relay.lost", commands=len(lost))
+            await self._redis.delete(*map(self._keys.mark, lost))
+            self._epoch = ""
+        self._after = rows[-1].id if len(rows) == _PAGE else 0
 
 
 def _delivery(queue: str, sending: Sending) -> Delivery:

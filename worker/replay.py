@@ -112,8 +112,11 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
 
 
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:
-    """Find the queue that the command came from, where its producer waits: not always the one served here."""
-    return app.queue.model_copy(update={"name": letter.queue})
+    """Find the queue that the command came from, where its producer waits: not always the one served here.
+
+    A replay that Redis loses is sent again by replaying it again: it waits for no disk.
+    """
+    return app.queue.model_copy(update={"name": letter.queue, "durability": "memory"})
 
 
 def _standing(body: bytes, command: Command[Any], *, keeps: bool) -> Standing:

@@ -61,8 +61,8 @@ def redis_pool(app: App) -> ArqRedis:
     return pool
 
 
-async def start(app: App, ctx: dict[str, Any]) -> None:
-    """Say that this process is there."""
+async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
+    """Say that this process is there; before a burst, publish all that is in the outbox."""
     if not structlog.is_configured():  # the `arq` command does not come by our command line
         configure(app.options)
     app.keep_connections()
@@ -70,7 +70,8 @@ async def start(app: App, ctx: dict[str, Any]) -> None:
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()
     relay = Relay(app, ctx["redis"])
-    await relay.attempt(relay.publish)  # whoever else does: a burst would end before
+    if burst:
+        await relay.attempt(relay.publish_all)  # whoever else does: the burst would end before
     ctx["chores"] = [Sweeper(app, ctx["transport"]), relay]
     for chore in ctx["chores"]:
         chore.start()

@@ -96,6 +96,7 @@ def _outbox(metadata: MetaData) -> Table:
         Column("written_at", Time(), nullable=False, server_default=utcnow()),
         Column("published_at", Time(), nullable=True),  # NULL: Redis does not know of it
         Index(None, "queue", "published_at", "id"),
+        sqlite_autoincrement=True,  # an id is never given again
     )
 
 

@@ -113,7 +113,7 @@ class _Look:
         table = self._app.tables.processed_commands
         ended = select(table.c.command_id, table.c.ending).where(table.c.command_id.in_(ids))
         async with self._app.transaction(read_only=True) as session:
-            return dict((await session.execute(ended)).tuples().all())
+            return dict((await session.execute(ended)).all())
 
     async def _written(self, ids: Sequence[UUID]) -> dict[UUID, str]:
         """Rows that a relay publishes, or publishes again: Redis does not know of them."""

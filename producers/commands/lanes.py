@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from uuid import UUID
 
 from .address import Addressed
 from .base import Command, Key, Payload, Ref, marked
 
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = {str, int, float, bool, bytes, UUID, datetime, date, Decimal, type(None)}
 
 
 class Reference(NamedTuple):
@@ -80,14 +83,30 @@ def _walk(payload: Payload, outer: str, lanes: dict[str, None], refs: dict[str, 
     for name, other in references(type(payload)):
         if (value := getattr(payload, name)) is not None and name != addressed_by:
             refs[lane(other, value)] = Reference(other, name, value)
-    by = getattr(payload, "by", None)
-    for value in payload.__dict__.values():
-        if isinstance(value, _PLAIN):
-            continue
+    by = None
+    for name in _with_payloads(type(payload)):
+        value = getattr(payload, name)
         if isinstance(value, Payload):
             _walk(value, entity, lanes, refs)
         elif isinstance(value, tuple) and value and isinstance(value[0], Payload):
+            by = by or getattr(payload, "by", None)
             if by and by not in marked(type(value[0]), Key):
                 continue  # the rows are found by another field
             for item in value:
                 _walk(item, entity, lanes, refs)
+
+
+@cache
+def _with_payloads(payload: type[Payload]) -> tuple[str, ...]:
+    """List the fields that may hold payloads: all but those that can be seen to hold none."""
+    fields = payload.model_fields.items()
+    return tuple(name for name, field in fields if not _is_plain(field.annotation))
+
+
+def _is_plain(annotation: Any) -> bool:
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return True
+    if get_origin(annotation) is Annotated:
+        return _is_plain(parts[0])
+    return all(map(_is_plain, parts)) if parts else annotation in _PLAIN

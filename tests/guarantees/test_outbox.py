@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import event, func, insert, select
@@ -11,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from producers import CommandDead, CommandRejected, PayloadTooLarge, Producer, QueueSettings
 from producers.commands import CreateUser, GetUser
 from producers.outbox import Outbox, send, send_many
-from tests.guarantees.conftest import Drain, MakeApp, Rows, Running
+from tests.guarantees.conftest import Drain, MakeApp, Rows, Running, on_engine
 from tests.guarantees.journal import JOURNAL, Write
 from tests.guarantees.test_in_order import Books, Unsteady, books, handlers, no_trace, parked
 from tests.waiting import until
 from worker.app import App
+from worker.outbox import Outbox as Table
 from worker.relay import Relay
 from worker.replay import replay
 from worker.tables import worker_tables
@@ -300,17 +302,119 @@ async def test_an_id_that_was_used_for_another_command_ends_as_rejected(
     assert (letter.code, letter.state) == ("conflict", "rejected")
 
 
-async def test_a_full_queue_is_waited_for(
-    make_app: MakeApp, database: AsyncEngine, outbox: Outbox, producer: Producer, left: Left
+async def test_a_full_queue_takes_what_is_accepted_already(
+    make_app: MakeApp, database: AsyncEngine, outbox: Outbox, producer: Producer
 ) -> None:
     app = make_app()
     app.queue = app.queue.model_copy(update={"max": 1})
     async with AsyncSession(database) as session, session.begin():
         await outbox.send_many(session, [CreateUser(username=f"u{number}") for number in range(2)])
-    relay = Relay(app, producer.redis)
-    await relay.attempt(relay.turn)
-    assert await producer.redis.zcard(producer.settings.name) == 0
-    assert await left() == 2
+    await Relay(app, producer.redis).publish()
+    assert await producer.redis.zcard(producer.settings.name) == 2
+
+
+async def test_a_row_that_cannot_be_read_is_left_and_holds_up_nobody(
+    journal_app: App, database: AsyncEngine, outbox: Outbox, producer: Producer, drain: Drain, books: Books
+) -> None:
+    row = {"command_id": uuid4(), "queue": producer.settings.name}
+    async with AsyncSession(database) as session, session.begin():
+        for sending in ("not JSON", "[1]", '[null, 1, 2, 3, 4, 5, "of newer code"]'):
+            await session.execute(insert(OUTBOX).values(**row, sending=sending))
+        await outbox.send(session, Write(book="a", line=1))
+    relay = Relay(journal_app, producer.redis)
+    for _ in range(2):
+        await relay.publish()
+    await drain(journal_app)
+    assert await books() == {"a": [1]}
+
+
+@on_engine
+async def test_a_redis_that_is_lost_again_while_it_is_restored_is_restored_once_more(
+    journal_app: App,
+    handler: Unsteady,
+    database: AsyncEngine,
+    outbox: Outbox,
+    producer: Producer,
+    drain: Drain,
+    books: Books,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handler.deadly = {1}
+    async with AsyncSession(database) as session, session.begin():
+        await outbox.send(session, Write(book="a", line=1))
+    await drain(journal_app)
+    assert await parked(producer)
+    await lose_redis(producer)
+    marking = Table.mark_unpublished
+    lost: list[int] = []
+
+    async def lose(self: Table, *about: Any) -> int | None:
+        if not lost:
+            lost.append(1)
+            await lose_redis(producer)
+        return await marking(self, *about)
+
+    monkeypatch.setattr(Table, "mark_unpublished", lose)
+    async with AsyncSession(database) as session, session.begin():
+        await outbox.send(session, Write(book="a", line=2))
+    relay = Relay(journal_app, producer.redis)
+    for _ in range(2):
+        await relay.publish()
+    assert await parked(producer)
+    await drain(journal_app)
+    assert await books() == {}
+
+
+async def test_a_replay_that_redis_has_lost_is_replayed_again(
+    journal_app: App,
+    handler: Unsteady,
+    database: AsyncEngine,
+    outbox: Outbox,
+    producer: Producer,
+    drain: Drain,
+    books: Books,
+) -> None:
+    handler.deadly = {1}
+    async with AsyncSession(database) as session, session.begin():
+        dead = await outbox.send(session, Write(book="a", line=1))
+    await drain(journal_app)
+    handler.deadly.clear()
+    await replay(journal_app, producer.redis, dead.command_id)
+    await lose_redis(producer)
+    await Relay(journal_app, producer.redis).publish()
+    assert await parked(producer)
+    await replay(journal_app, producer.redis, dead.command_id)
+    await drain(journal_app)
+    assert await books() == {"a": [1]}
+    assert await no_trace(producer)
+
+
+async def test_what_a_lost_redis_said_is_not_noted(
+    journal_app: App,
+    database: AsyncEngine,
+    outbox: Outbox,
+    producer: Producer,
+    drain: Drain,
+    books: Books,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with AsyncSession(database) as session, session.begin():
+        await outbox.send(session, Write(book="a", line=1))
+    noting = Relay._note
+
+    async def late(self: Relay, *about: Any) -> None:
+        await lose_redis(producer)
+        monkeypatch.setattr(Relay, "_note", noting)
+        await Relay(journal_app, producer.redis).publish()  # it restores, and publishes
+        await lose_redis(producer)
+        await noting(self, *about)
+
+    monkeypatch.setattr(Relay, "_note", late)
+    relay = Relay(journal_app, producer.redis)
+    await relay.publish()
+    await relay.publish()
+    await drain(journal_app)
+    assert await books() == {"a": [1]}
 
 
 async def test_what_cannot_be_sent_is_refused_at_once(

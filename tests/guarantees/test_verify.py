@@ -18,7 +18,7 @@ from tests.processes import command_line, environment_of
 from worker.app import App
 from worker.verify import Verified, verify
 
-pytestmark = [on_engine, pytest.mark.databases("postgresql", "mariadb", "sqlite")]
+pytestmark = pytest.mark.databases("postgresql", "mariadb", "sqlite")
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ async def compared(app: App, redis: Redis, *ledgers: Path) -> tuple[Verified, li
     return await verify(app, redis, ledgers, lost.append), lost
 
 
+@on_engine
 async def test_every_accepted_write_has_its_place_and_what_is_lost_is_named(
     app: App, queue: QueueSettings, ledger: Path, drain: Drain, database: AsyncEngine
 ) -> None:
@@ -53,6 +54,7 @@ async def test_every_accepted_write_has_its_place_and_what_is_lost_is_named(
     assert sorted(named) == sorted(receipt.command_id for receipt in lost)
 
 
+@on_engine
 async def test_a_send_without_an_answer_has_an_ending_or_none(
     app: App, producer: Producer, ledger: Path, drain: Drain
 ) -> None:

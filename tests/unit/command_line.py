@@ -29,7 +29,7 @@ class CommandLine:
     err: str = ""
 
     def __post_init__(self) -> None:
-        async def answer(producer: Producer, command_id: UUID, timeout: float | None) -> Answer:
+        async def answer(producer: Producer, command_id: UUID, timeout: float | None, **_: Any) -> Answer:
             if self.answers:
                 return self.answers.pop(0)
             return await given(producer, command_id, timeout)

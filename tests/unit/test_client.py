@@ -216,8 +216,8 @@ async def test_a_redis_that_goes_away_tells_what_was_accepted(
     producer: Producer, fake_server: FakeServer
 ) -> None:
     def commands() -> Any:
-        for number in range(1500):
-            fake_server.connected = number < 1000
+        for number in range(2500):  # the next thousand is made ready while one is on its way
+            fake_server.connected = number < 2000
             yield CreateUser(name=str(number))
 
     with pytest.raises(QueueUnavailable) as raised:

@@ -104,14 +104,16 @@ async def cut_back(field: Field) -> None:
 
 
 async def cut_back_fsync(field: Field) -> None:
-    """The same under direct sends that wait for the disk: what was confirmed is not cut off."""
+    """The same under direct sends that wait for the disk: cut off is what came after they were confirmed."""
     await field.begin()
     settings = field.producer.settings.model_copy(update={"durability": "fsync"})
     async with Producer(settings=settings) as producer:
         async for portion in _portions(field):
             receipts = await producer.send_many(portion)
             field.sent |= {receipt.command_id: receipt.command for receipt in receipts}  # type: ignore[misc]
-            await _cut(field, keep=_file_of(field).stat().st_size)
+            confirmed = _file_of(field).stat().st_size
+            await asyncio.sleep(field.chance.uniform(0, 0.3))  # workers claim, settle and answer
+            await _cut(field, keep=confirmed)
     await field.part(1, patience=120)
 
 

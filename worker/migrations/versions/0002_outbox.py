@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("published_at", Time(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         schema=schema,
+        sqlite_autoincrement=True,
     )
     op.create_index(
         op.f("ix_outbox_queue_published_at_id"), "outbox", ["queue", "published_at", "id"], schema=schema
