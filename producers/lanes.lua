@@ -125,6 +125,8 @@ local function leave(id, lanes)
       redis.call('LREM', lane, 1, id) -- it was cancelled while it waited
     end
   end
+  local job = redis.call('HGET', ours .. 'stand:' .. id, 'job')
+  if job then redis.call('ZADD', queue, 'XX', string.format('%.0f', now), job) end -- it ended while its job waited
   local behind = ours .. 'behind:' .. id
   for _, child in ipairs(redis.call('SMEMBERS', behind)) do
     redis.call('HDEL', ours .. 'stand:' .. child, 'behind:' .. id)

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Look at commands that wait: set those free that need not any more, and find those whose job is gone from the
--- queue while others wait for them: a worker has finished it that knows of no lanes, or somebody deleted it.
+-- queue while others wait for them: a worker has finished it that knows of no lanes, or somebody deleted it. One
+-- that waits though nothing is written of what it waits for, as after a loss, is made due.
 --
 -- KEYS[1]  the queue      KEYS[2]  the bell
 -- ARGV[1]  most to look at: those first that were not looked at for the longest time
@@ -13,7 +14,13 @@ local function ask(id)
   asked[id] = true
   local generation = redis.call('HGET', ours .. 'mark:' .. id, 'generation') or '0'
   local job_id = queue .. ':' .. id .. (generation == '0' and '' or ':' .. generation)
-  if not redis.call('ZSCORE', queue, job_id) then gone[#gone + 1] = {id, generation} end
+  local score = redis.call('ZSCORE', queue, job_id)
+  if not score then
+    gone[#gone + 1] = {id, generation}
+  elseif tonumber(score) >= 1e14 and redis.call('EXISTS', ours .. 'stand:' .. id) == 0 then
+    redis.call('ZADD', queue, 'XX', string.format('%.0f', now), job_id)
+    freed = true
+  end
 end
 
 local waiting = redis.call('ZRANGEBYSCORE', ours .. 'waiting', '-inf', now - 4000, 'LIMIT', 0, ARGV[1])
