@@ -19,6 +19,7 @@ from .errors import (
     CommandParked,
     CommandRejected,
     CommandSuperseded,
+    DurabilityUnconfirmed,
     InvalidSettings,
     MultipleFound,
     NotFound,
@@ -42,6 +43,7 @@ EXIT_CODES: dict[type[CommandError], int] = {
     CommandParked: 4,
     ResultExpired: 5,
     ResultTimeout: 5,
+    DurabilityUnconfirmed: 6,
     QueueFull: 6,
     QueueUnavailable: 6,
 }

@@ -36,7 +36,7 @@ class CommandLine:
 
         given = Producer.answer
         self.patch.setattr(Producer, "answer", answer)
-        self.patch.setattr(Caller, "producer", lambda _: self._producer())
+        self.patch.setattr(Caller, "producer", lambda _caller, _ledger=None: self._producer())
 
     def _producer(self) -> Producer:
         return Producer(
