@@ -27,7 +27,7 @@ from producers.wire import Envelope, Keys
 from .chore import Chore
 from .dead_letters import write_conflict
 from .delivery import Delivery, Failures
-from .deposits import parks_when_dead
+from .deposits import Deposits, Told, parks_when_dead
 from .lanes import script
 from .logs import log
 from .outbox import Outbox
@@ -70,6 +70,7 @@ class Relay(Chore):
     def __init__(self, app: App, redis: Redis) -> None:
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
         self._outbox = Outbox(app.tables, app.queue.name)
+        self._deposits = Deposits(redis, app.queue)
         self._headroom = Headroom(redis, app.queue.headroom)
         guard = Path(__file__).with_name("published.lua").read_text()
         self._publish = redis.register_script(guard + ENQUEUE)
@@ -289,6 +290,8 @@ class Relay(Chore):
                     await self._write_down(session, "")
         if lost:
             log.warning("relay.lost", commands=len(lost))
+            told = [Told(one, 0, self._keys.job_id(one), "", "leaves") for one in lost]
+            await self._deposits.tell(told)  # what is left of it in its lanes
             await self._redis.delete(*map(self._keys.mark, lost))
             self._epoch = ""
         self._after = rows[-1].id if len(rows) == _PAGE else 0

@@ -28,6 +28,7 @@ from worker.tables import worker_tables
 from worker.verify import verify
 
 SHORT_LEASE = {"CHAOS_LEASE": "2"}
+_EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 
 
 async def write(field: Field, commands: Sequence[Command[Any]], *, fails: bool = False) -> list[UUID]:
@@ -150,11 +151,16 @@ async def _portions(field: Field) -> AsyncIterator[Sequence[Command[Any]]]:
 
 
 async def _cut(field: Field, keep: int = 0) -> None:
-    """Kill Redis; cut off some of what it wrote last; start it."""
+    """Kill Redis; cut off some of what it wrote last; start it.
+
+    The cut is between transactions. Within one, Redis leaves its beginning in the file, and what is written
+    later is taken for the rest of it at the next start but one: half a script would be carried out.
+    """
     await asyncio.to_thread(field.redis.kill)
     file = _file_of(field)
-    size = file.stat().st_size
-    os.truncate(file, max(keep, size - field.chance.randrange(1, 500_000)))
+    written = file.read_bytes()
+    cut = written.rfind(_EXEC, keep, len(written) - field.chance.randrange(1, 500_000))
+    os.truncate(file, max(keep, cut + len(_EXEC)))
     await asyncio.to_thread(field.redis.start)
 
 
