@@ -127,7 +127,7 @@ async def cut_back_memory(field: Field) -> None:
             async for portion in _portions(field):
                 receipts = await producer.send_many(portion)
                 field.sent |= {receipt.command_id: receipt.command for receipt in receipts}  # type: ignore[misc]
-                await _cut(field)
+                await _cut(field, most=50_000)
         found = await field.look()
         while found.waiting:
             await asyncio.sleep(0.5)
@@ -150,7 +150,7 @@ async def _portions(field: Field) -> AsyncIterator[Sequence[Command[Any]]]:
         await field.until(round(len(field.sent) * 0.5), patience=5)
 
 
-async def _cut(field: Field, keep: int = 0) -> None:
+async def _cut(field: Field, *, keep: int = 0, most: int = 500_000) -> None:
     """Kill Redis; cut off some of what it wrote last; start it.
 
     The cut is between transactions. Within one, Redis leaves its beginning in the file, and what is written
@@ -159,8 +159,8 @@ async def _cut(field: Field, keep: int = 0) -> None:
     await asyncio.to_thread(field.redis.kill)
     file = _file_of(field)
     written = file.read_bytes()
-    cut = written.rfind(_EXEC, keep, len(written) - field.chance.randrange(1, 500_000))
-    os.truncate(file, max(keep, cut + len(_EXEC)))
+    cut = written.rfind(_EXEC, keep, len(written) - field.chance.randrange(1, most))
+    os.truncate(file, keep if cut < 0 else cut + len(_EXEC))
     await asyncio.to_thread(field.redis.start)
 
 
