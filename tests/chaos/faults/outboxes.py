@@ -125,8 +125,9 @@ async def cut_back_memory(field: Field) -> None:
         ledger = Path(folder) / "ledger"
         async with Producer(settings=field.producer.settings, ledger=ledger) as producer:
             async for portion in _portions(field):
-                receipts = await producer.send_many(portion)
-                field.sent |= {receipt.command_id: receipt.command for receipt in receipts}  # type: ignore[misc]
+                for command in portion:  # one by one: what is sent together is lost together
+                    receipt = await producer.send(command)
+                    field.sent[receipt.command_id] = receipt.command  # type: ignore[assignment]
                 await _cut(field, most=50_000)
         found = await field.look()
         while found.waiting:
