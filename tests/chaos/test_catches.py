@@ -151,7 +151,8 @@ STEPS = {
 @pytest.mark.parametrize("name", STEPS)
 def test_a_fault_in_a_step_is_found_by_interleavings(name: str, tmp_path: Path) -> None:
     copy_with(tmp_path, STEPS[name], (_STEPS, "SHRINKS = True", "SHRINKS = False"))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", _STEPS]
+    options = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command = [sys.executable, "-m", "pytest", *options, "--hypothesis-seed=1", _STEPS]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stdout
     assert "1 failed" in ended.stdout

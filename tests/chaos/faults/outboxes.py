@@ -228,13 +228,14 @@ FAULTS = [
     ),
     Fault(cut_back, "Redis killed, and the end of its file cut off, 20 times; by the outbox", 5_000),
     Fault(cut_back_fsync, 'the same, sent directly, `durability="fsync"`: what was confirmed is kept', 5_000),
-    Fault(cut_back_memory, "the same, sent directly, with a ledger", 5_000),
+    Fault(cut_back_memory, "the same, sent directly, with a ledger", 5_000, quick=0.05),
     Fault(failed_over, "Redis killed, and a replica that lags in its place; by the outbox", 5_000),
     Fault(
         relays_killed,
         "relays killed between publishing and noting it, 100 times; four at once",
         5_000,
         options={"again": True},
+        quick=0.03,
     ),
     Fault(rolled_back, "1,000 senders roll back, among 1,000 that do not; by the outbox", 1_000, patience=60),
 ]
