@@ -59,9 +59,9 @@ class Field:
         """How many there are of `whole` in this run."""
         return max(1, round(whole * self.scale))
 
-    async def begin(self) -> None:
+    async def begin(self, *environments: dict[str, str]) -> None:
         """Start the crew, and let it begin: a worker that cannot reach its servers at its start ends."""
-        self.crew.start()
+        self.crew.start(*environments)
         await asyncio.sleep(4)
 
     async def send(self, commands: Iterable[Command[Any]], **options: Any) -> list[UUID]:
