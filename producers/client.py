@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,19 +15,12 @@ from redis.asyncio import Redis
 
 from .commands import Command
 from .commands.lanes import NOWHERE, Standing
-from .connection import connect, understood
-from .durability import Confirmation, Durability
-from .errors import (
-    CommandConflict,
-    DurabilityUnconfirmed,
-    InvalidSettings,
-    QueueFull,
-    Unsent,
-)
-from .headroom import Headroom
-from .lanes import with_lanes
-from .ledger import ACCEPTED, REFUSED, SENT, Ledger
-from .sending import Moment, Sending
+from .connection import connect
+from .durability import Durability
+from .enqueue import Enqueue
+from .errors import CommandConflict, InvalidSettings, Unsent
+from .ledger import Ledger
+from .sending import Moment, Sending, with_ids
 from .settings import QueueSettings
 from .waiting import Waiting
 from .wire import Answer, Envelope, Keys, command_uuid
@@ -37,10 +28,7 @@ from .wire import Answer, Envelope, Keys, command_uuid
 R = TypeVar("R")
 Status = Literal["accepted", "duplicate", "written"]
 
-SCRIPT = with_lanes(Path(__file__).with_name("enqueue.lua").read_text())
 _BATCH, _SOME = 1000, 100
-_PATIENCE = 0.8
-"""Share of the time for one answer of Redis that it has to confirm a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +84,9 @@ class Producer:
             message = "redis: a client with decode_responses=True cannot be used; make one without"
             raise InvalidSettings(message)
         self.redis: Redis = redis if redis is not None else connect(self.settings, Redis)
-        self._enqueue = self.redis.register_script(SCRIPT)
         self._waiting = Waiting(self.redis, self.keys)
         self._ledger = None if ledger is None else Ledger(ledger)
-        patience = self.settings.redis_timeout * _PATIENCE
-        self._confirmation = Confirmation(self.redis, self.settings.durability, self.keys.written, patience)
-        self._headroom = Headroom(self.redis, self.settings.headroom)
+        self._enqueue = Enqueue(self.redis, self.keys, self.settings, self._ledger)
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,9 +138,7 @@ class Producer:
         A full queue or a lost Redis refuses a thousand whole, a conflict only the commands in conflict;
         either ends the call. What was accepted until then stands in the error's `accepted`.
         """
-        pairs = (
-            ((c, None) for c in commands) if command_ids is None else zip(commands, command_ids, strict=True)
-        )
+        pairs = with_ids(commands, command_ids)
         receipts: list[Receipt[Any]] = []
         batch = await self._batch(pairs, ordered=ordered)
         while batch:
@@ -235,80 +218,23 @@ class Producer:
         return Sending.of(command, command_id, limit=self.settings.payload_limit, **options)
 
     async def _submit(self, batch: Sequence[Sending], *, again: bool = False) -> list[Receipt[Any]]:
-        limits = self.settings.max, self.settings.lane_max
-        most, in_lane = ("" if limit is None else str(limit) for limit in limits)
-        arguments = [most, os.urandom(8).hex(), in_lane]
-        for sending in batch:
-            arguments += sending.arguments()
-        self._put_down(SENT, batch)
-        try:
-            async with understood(), asyncio.timeout(self.settings.redis_patience):
-                if not again:  # a replay makes room
-                    await self._headroom.check()
-                reply, confirmed = await self._say(arguments)
-            if reply == b"full":
-                message = f"{self.settings.max} commands wait already (QUEUE_MAX); none of these was accepted"
-                raise QueueFull(message)
-            if reply == b"lane_full":
-                limit = f"{self.settings.lane_max} (QUEUE_LANE_MAX)"
-                message = f"more than {limit} commands of one row would wait; none of these was accepted"
-                raise QueueFull(message, code="lane_full")
-        except Unsent as error:
-            if isinstance(error, QueueFull):
-                self._put_down(REFUSED, batch)
-            if len(batch) == 1:
-                error.command_id, error.command = batch[0].command_id, batch[0].command
-            raise
-        receipts = self._receipts(batch, [word.decode() for word in reply])
-        pairs = [*zip(batch, receipts, strict=True)]
-        with suppress(OSError):  # the disk is full: then it is one without an answer
-            self._put_down(ACCEPTED, [sending for sending, receipt in pairs if receipt is not None])
-            self._put_down(REFUSED, [sending for sending, receipt in pairs if receipt is None])
-        try:
-            self._confirmation.check(confirmed)
-        except DurabilityUnconfirmed as error:
-            error.accepted = [receipt for receipt in receipts if receipt is not None]
-            if len(batch) == 1:
-                error.command_id, error.command = batch[0].command_id, batch[0].command
-            raise
-        return self._without_conflicts(batch, receipts)
-
-    def _put_down(self, word: str, batch: Iterable[Sending]) -> None:
-        """Write the ids of writes into the ledger: a read has no ending to be looked for."""
-        if self._ledger is not None:
-            self._ledger.write(word, [one.command_id for one in batch if not one.command.read_only])
-
-    async def _say(self, arguments: list[str]) -> tuple[Any, Any]:
-        """Call the script; return its reply, and what Redis confirms, or True where that is not asked for."""
-        keys = [self.keys.queue, self.keys.bell]
-        if not self._confirmation.is_wanted:
-            return await self._enqueue(keys=keys, args=arguments), True
-        await self._confirmation.ensure()
-        async with self.redis.pipeline(transaction=False) as pipe:
-            self._confirmation.note(pipe)
-            await self._enqueue(keys=keys, args=arguments, client=pipe)
-            self._confirmation.ask(pipe)
-            _, reply, confirmed = await pipe.execute()
-        return reply, confirmed
-
-    def _receipts(self, batch: Sequence[Sending], statuses: Sequence[str]) -> list[Receipt[Any] | None]:
-        return [
-            None
-            if status == "conflict"
-            else Receipt(sending.command_id, cast("Status", status), sending.command, self)
-            for sending, status in zip(batch, statuses, strict=True)
+        said = await self._enqueue(batch, again=again)
+        accepted = [
+            Receipt(sending.command_id, cast("Status", status), sending.command, self)
+            for sending, status in zip(batch, said.statuses, strict=True)
+            if status != "conflict"
         ]
-
-    @staticmethod
-    def _without_conflicts(
-        batch: Sequence[Sending], receipts: Sequence[Receipt[Any] | None]
-    ) -> list[Receipt[Any]]:
-        accepted = [receipt for receipt in receipts if receipt is not None]
+        if not said.is_confirmed:
+            missing = self._enqueue.confirmation.missing
+            missing.accepted = accepted
+            if len(batch) == 1:
+                missing.command_id, missing.command = batch[0].command_id, batch[0].command
+            raise missing
         if len(accepted) < len(batch):
-            places = [place for place, receipt in enumerate(receipts) if receipt is None]
-            conflicting = batch[places[0]]
-            message = f"command id {conflicting.command_id} was used before, for another command"
-            error = CommandConflict(message, command_id=conflicting.command_id)
-            error.accepted, error.conflicts = accepted, places
+            conflicts = [place for place, status in enumerate(said.statuses) if status == "conflict"]
+            first = batch[conflicts[0]]
+            message = f"command id {first.command_id} was used before, for another command"
+            error = CommandConflict(message, command_id=first.command_id)
+            error.accepted, error.conflicts = accepted, conflicts
             raise error
         return accepted

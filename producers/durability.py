@@ -16,15 +16,15 @@ Durability = Literal["memory", "fsync", "replica"]
 """`memory` asks for no more than Redis's answer, `fsync` waits for its disk, `replica` for one replica."""
 
 _WAIT: dict[str, tuple[str, ...]] = {"fsync": ("WAITAOF", "1", "0"), "replica": ("WAIT", "1")}
-_OLDEST = (7, 2)
+_OLDEST, _SHARE = (7, 2), 0.8
 
 
 class Confirmation:
-    """Asks one Redis to confirm that it has kept what was written, within `patience` seconds."""
+    """Asks one Redis to confirm that it has kept what was written, within most of the time for one answer."""
 
-    def __init__(self, redis: Redis, durability: Durability, key: str, patience: float) -> None:
+    def __init__(self, redis: Redis, durability: Durability, key: str, timeout: float) -> None:
         self._redis, self._words, self._key = redis, _WAIT.get(durability, ()), key
-        self._patience, self._durability = round(patience * 1000), durability
+        self._patience, self._durability = round(timeout * _SHARE * 1000), durability
         self._is_able = False
 
     @property
@@ -60,10 +60,14 @@ class Confirmation:
         """Say it behind what is written."""
         pipe.execute_command(*self._words, str(self._patience))
 
-    def check(self, reply: Any) -> None:
-        """Raise DurabilityUnconfirmed where it was not confirmed."""
+    def is_given(self, reply: Any) -> bool:
+        """Whether a reply says that enough of them have it; an error says nothing."""
         count = reply[0] if isinstance(reply, list) else reply
-        if not count:
-            where = "its disk" if self._durability == "fsync" else "a replica"
-            message = f"Redis has it, and did not say within {self._patience} ms that {where} has it too"
-            raise DurabilityUnconfirmed(message)
+        return isinstance(count, int) and count > 0
+
+    @property
+    def missing(self) -> DurabilityUnconfirmed:
+        """The error of a send that was not confirmed."""
+        where = "its disk" if self._durability == "fsync" else "a replica"
+        message = f"Redis has it, and did not say within {self._patience} ms that {where} has it too"
+        return DurabilityUnconfirmed(message)

@@ -6,7 +6,7 @@
 -- ARGV[3]  most commands that may stand in one lane, or "" for no limit
 -- and then for each command: command id, envelope (JSON), fingerprint, generation, "due deadline": each "+ms" from
 --          now or "ms" since 1970, and the deadline may be missing; what its stamp has besides (JSON);
---          how many lanes, the lanes; how many rows it refers to, their lanes
+--          the lanes it stands in, those of the rows it refers to: each as one word, with NULs between
 -- Reply    per command "accepted", "duplicate" or "conflict"; or one word, and nothing was accepted: "full" for
 --          the queue, "lane_full" for a lane
 --
@@ -19,19 +19,20 @@ local function at(text)
   return tonumber(text)
 end
 
-local function slice(first, count)
+local function split(names)
+  if not string.find(names, '%z') then return {names ~= '' and names or nil} end
   local words = {}
-  for i = first, first + count - 1 do words[#words + 1] = ARGV[i] end
+  for name in string.gmatch(names, '[^%z]+') do words[#words + 1] = name end
   return words
 end
 
+local WORDS = 8 -- of each command
 local most, nonce, most_in_lane = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local replies, accepted, joining, fresh, arg = {}, {}, {}, 0, 4
 
 local function has_room(arg)
   if string.match(ARGV[arg + 4], '^%S+') ~= '+0' then return true end -- it does not stand in them yet
-  for i = arg + 7, arg + 6 + ARGV[arg + 6] do
-    local name = ARGV[i]
+  for _, name in ipairs(split(ARGV[arg + 6])) do
     joining[name] = (joining[name] or redis.call('LLEN', ours .. 'lane:' .. name)) + 1
     if joining[name] > most_in_lane then return false end
   end
@@ -59,8 +60,7 @@ while arg <= #ARGV do
     accepted[name] = again and fingerprint or nil
   end
   replies[#replies + 1] = reply
-  arg = arg + 7 + ARGV[arg + 6]
-  arg = arg + 1 + ARGV[arg]
+  arg = arg + WORDS
 end
 
 if #accepted == 0 then return replies end
@@ -68,7 +68,6 @@ if most ~= '' and fresh > 0 and redis.call('ZCARD', queue) + fresh > tonumber(mo
 
 for _, arg in ipairs(accepted) do
   local id, fingerprint, generation, besides = ARGV[arg], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 5]
-  local lanes = slice(arg + 7, ARGV[arg + 6])
   local starts, ends = string.match(ARGV[arg + 4], '^(%S+) ?(%S*)$')
   local due = math.max(1, at(starts)) -- arq takes a score of 0 for none, and would never run it
   local deadline = ends ~= '' and at(ends)
@@ -80,10 +79,9 @@ for _, arg in ipairs(accepted) do
     .. stamp .. string.format('],"et":%.0f}', now))
   redis.call('DEL', mark, ours .. 'result:' .. id, ours .. 'failures:' .. job_id, 'arq:engine:' .. job_id)
   redis.call('HSET', mark, 'fingerprint', fingerprint, 'nonce', nonce, 'generation', generation,
-    'lanes', table.concat(lanes, '\0'))
-  local refs = slice(arg + 8 + #lanes, ARGV[arg + 7 + #lanes])
-  if due <= now and #lanes + #refs > 0 then -- a delayed one stands in its lanes once it is due: join.lua
-    if enter(id, job_id, score, lanes, refs, generation ~= '0') then score = FAR end
+    'lanes', ARGV[arg + 6])
+  if due <= now and ARGV[arg + 6] .. ARGV[arg + 7] ~= '' then -- a delayed one stands in its lanes once it is due: join.lua
+    if enter(id, job_id, score, split(ARGV[arg + 6]), split(ARGV[arg + 7]), generation ~= '0') then score = FAR end
   end
   redis.call('ZADD', queue, score, job_id)
 end

@@ -41,6 +41,13 @@ end
 
 -- Stand in lanes, at their end; say whether it has to wait. One that comes `again` keeps the place it has.
 local function enter(id, job, due, lanes, refs, again, late)
+  if #lanes == 1 and #refs == 0 and not again then -- as most do: only where it waits is anything written of it
+    if redis.call('RPUSH', ours .. 'lane:' .. lanes[1], id) == 1 then return false end
+    fields(ours .. 'stand:' .. id, late and {'job', job, 'due', due, 'lane:' .. lanes[1], '', 'late', ''}
+      or {'job', job, 'due', due, 'lane:' .. lanes[1], ''})
+    redis.call('ZADD', ours .. 'waiting', string.format('%.0f', now), id)
+    return true
+  end
   local own, stand, waits = {}, {'job', job, 'due', due}, false
   local placed = again and keep_place(id, lanes)
   if again then

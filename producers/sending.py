@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
+from pydantic_core import to_json
 from uuid_utils.compat import uuid7
 
 from .commands import Command
@@ -16,6 +18,7 @@ from .commands.lanes import NOWHERE, Standing, standing
 from .errors import PayloadTooLarge
 from .wire import Envelope, command_uuid
 
+R = TypeVar("R")
 _NOW = "+0"
 
 Moment = float | timedelta | datetime
@@ -106,11 +109,24 @@ class Sending:
         """List its arguments of the script."""
         times = f"{self.due} {self.deadline}" if self.deadline else self.due
         lanes, refs = self.standing
-        stamp = f',"lanes":{json.dumps(lanes)}' if lanes else ""
+        stamp = f',"lanes":{_json(lanes)}' if lanes else ""
         if refs and self.due != _NOW:  # its worker will need them
-            stamp += f',"refs":{json.dumps(refs)}'
+            stamp += f',"refs":{_json(refs)}'
         about = [str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times, stamp]
-        return [*about, str(len(lanes)), *lanes, str(len(refs)), *refs]
+        return [*about, "\0".join(lanes), "\0".join(refs)]
+
+
+def with_ids(
+    commands: Iterable[Command[R]], command_ids: Iterable[UUID | str] | None
+) -> Iterator[tuple[Command[R], UUID | str | None]]:
+    """Put each command with the id that it was given; raise ValueError where there are not as many."""
+    if command_ids is None:
+        return ((command, None) for command in commands)
+    return zip(commands, command_ids, strict=True)
+
+
+def _json(names: tuple[str, ...]) -> str:
+    return to_json(names).decode()
 
 
 def _since(start: datetime, time: str) -> str:

@@ -114,15 +114,3 @@ class QueueSettings(Settings):
     redis_retries: int = Field(
         default=5, ge=0, description="How often a call to Redis is repeated, with growing pauses."
     )
-
-
-class OutboxSettings(Settings):
-    """What whoever writes to the outbox and the workers must agree on."""
-
-    model_config = SettingsConfigDict(env_prefix="WORKER_")
-
-    db_schema: str | None = Field(
-        default=None,
-        validation_alias=AliasChoices("WORKER_SCHEMA", "db_schema"),
-        description="The schema of the worker's own tables.",
-    )

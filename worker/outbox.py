@@ -28,7 +28,7 @@ class Published(NamedTuple):
     age: float
 
 
-class Outbox:
+class OutboxRows:
     """The rows for one queue."""
 
     def __init__(self, tables: WorkerTables, queue: str) -> None:

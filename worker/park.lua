@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Have dead commands hold their lanes again, in a Redis that has lost them.
+-- Have dead commands hold their lanes again, in a Redis that has lost them. One that is not the first of its lanes is
+-- parked by the sweep when it is.
 --
 -- KEYS[1]  the queue      KEYS[2]  the bell
 -- ARGV     for each command: its id, the generation in which it died, that in which it is replayed perhaps, its
@@ -18,7 +19,7 @@ while arg <= #ARGV do
     or redis.call('ZSCORE', ours .. 'parked', id)) then
     for _, name in ipairs(lanes) do
       redis.call('LREM', ours .. 'lane:' .. name, 0, id)
-      redis.call('LPUSH', ours .. 'lane:' .. name, id) -- nothing that came after it has run
+      redis.call('RPUSH', ours .. 'lane:' .. name, id) -- what is there came before it: a loss takes the latest
     end
     redis.call('HSET', mark, 'fingerprint', ARGV[arg + 3], 'nonce', '', 'generation', died_in,
       'lanes', table.concat(lanes, '\0'))

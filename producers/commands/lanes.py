@@ -41,6 +41,9 @@ def standing(command: Command[Any], ordering_key: str | None = None) -> Standing
     refs: dict[str, Reference] = {}
     _walk(command, "", lanes, refs)
     if ordering_key is not None:
+        if "\0" in ordering_key:
+            message = "ordering_key holds a NUL"
+            raise ValueError(message)
         lanes[f":{ordering_key}"] = None
     return Standing((*lanes,), (*refs,))
 

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import Command, CommandRejected, Query
 from producers.commands import Key
-from worker import relay
+from worker import leader, relay
 from worker.app import App, Handler
 from worker.engine import worker
 
@@ -202,11 +202,11 @@ def _kill_relays(probability: float) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         await noting(self, *about)
 
-    async def leads(_self: relay.Relay) -> bool:
+    async def leads(_self: leader.Leader) -> bool:
         return True
 
     relay._BATCH = 20
-    relay.Relay._note, relay.Relay._is_leader = note, leads  # type: ignore[method-assign,assignment]
+    relay.Relay._note, leader.Leader.leads = note, leads  # type: ignore[method-assign,assignment]
 
 
 if (deadly := _environment("CHAOS_RELAY")) is not None:

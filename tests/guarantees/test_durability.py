@@ -90,7 +90,7 @@ async def test_a_redis_that_cannot_say_it_is_refused_before_anything_is_sent(
         return server_info
 
     async with producer_of(server, "fsync") as producer:
-        producer._headroom.checked = float("inf")
+        producer._enqueue.headroom.checked = float("inf")
         monkeypatch.setattr(Redis, "info", info)
         with pytest.raises(InvalidSettings, match=told):
             await producer.send(CreateUser(username="ada"))

@@ -149,7 +149,7 @@ async def test_a_redis_out_of_memory_accepts_nothing_and_keeps_no_half_of_it(
         before = await producer.redis.dbsize()
         await producer.redis.config_set("maxmemory", 1)
         try:
-            producer._headroom.checked = float("-inf" if noticed == "beforehand" else "inf")
+            producer._enqueue.headroom.checked = float("-inf" if noticed == "beforehand" else "inf")
             with pytest.raises(QueueFull) as caught:
                 await producer.send_many([Bump(name=f"n{number}") for number in range(100)])
         finally:

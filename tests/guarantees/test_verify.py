@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from producers import CommandConflict, Producer, QueueFull, QueueSettings
 from producers.commands import CreateUser, GetUser
 from producers.ledger import SENT, Ledger, read
-from producers.outbox import Outbox
+from producers.outbox import Outbox, send
 from tests.guarantees.conftest import Drain, on_engine
 from tests.guarantees.test_outbox import lose_redis
 from tests.processes import command_line, environment_of
@@ -46,7 +46,7 @@ async def test_every_accepted_write_has_its_place_and_what_is_lost_is_named(
         for _ in range(2):  # the second waits for the first
             await producer.send(waiting.model_copy())
         async with AsyncSession(database) as session, session.begin():
-            await Outbox(queue=queue.name).send(session, CreateUser(username="written"))
+            await send(session, CreateUser(username="written"), outbox=Outbox(queue=queue.name))
         found, named = await compared(app, producer.redis, ledger)
     assert found.accepted == {"applied": 2, "rejected": 1, "lost": 3, "queued": 1, "waiting": 1}
     assert found.outbox == {"outbox": 1}

@@ -20,7 +20,7 @@ BOB = CreateUser(username="bob")
 async def run_script(producer: Producer, *sendings: Any, nonce: str) -> list[bytes]:
     """Run the enqueue script as the producer does, with a nonce of the test's."""
     arguments = ["", nonce, "", *(value for sending in sendings for value in sending.arguments())]
-    replies: list[bytes] = await producer._enqueue(
+    replies: list[bytes] = await producer._enqueue.script(
         keys=[producer.keys.queue, producer.keys.bell], args=arguments
     )
     return replies

@@ -255,7 +255,7 @@ class Interleavings(RuleBasedStateMachine):
     def _enqueue(self, sent: Sent, delay: int, refs: list[str]) -> None:
         stamp = ',"lanes":[]'
         about = [sent.id, "{}", f"print{sent.id}", str(sent.generation), f"+{delay * 1000}", stamp]
-        reply = self._eval(ENQUEUE, "", "nonce", "", *about, len(sent.lanes), *sent.lanes, len(refs), *refs)
+        reply = self._eval(ENQUEUE, "", "nonce", "", *about, "\0".join(sent.lanes), "\0".join(refs))
         assert reply == [b"accepted"]
         self.jobs[sent.job_id] = sent
 

@@ -21,7 +21,7 @@ from ..database import transaction_options
 from ..dead_letters import count_letters
 from ..health import checks, workers
 from ..migrate import migrate as run_migrations
-from ..outbox import Outbox
+from ..outbox import OutboxRows
 from ..types import utcnow
 from ..why import Place, Why, lines
 from .group import load_app, opened, settle
@@ -119,7 +119,7 @@ async def _state(app: App) -> dict[str, Any]:
             recent = select(table.c.ending, func.count()).where(table.c.ended_at > hour_ago)
             endings = (await session.execute(recent.group_by(table.c.ending))).all()
             letters = await count_letters(session, app.tables)
-            unpublished, since = await Outbox(app.tables, name).waiting(session)
+            unpublished, since = await OutboxRows(app.tables, name).waiting(session)
     oldest_s = max(0.0, (now - oldest[0][1]) / 1000) if oldest else 0.0
     counts = {"due": total - delayed - held, "delayed": delayed, "in_lanes": waiting, "parked": parked}
     return {

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import Command, Producer, QueueSettings
-from producers.outbox import Outbox
+from producers.outbox import Outbox, send_many
 from tests.chaos.app import HANDLERS, Change, Harm
 from tests.chaos.faults.fault import Fault
 from tests.chaos.field import QUEUE, Field
@@ -36,7 +36,7 @@ async def write(field: Field, commands: Sequence[Command[Any]], *, fails: bool =
     outbox, ids = Outbox(queue=QUEUE), []
     for first in range(0, len(commands), 100):
         async with AsyncSession(field.engine) as session:
-            sent = await outbox.send_many(session, commands[first : first + 100])
+            sent = await send_many(session, commands[first : first + 100], outbox=outbox)
             if fails:
                 await session.rollback()
                 continue

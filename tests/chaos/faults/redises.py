@@ -44,7 +44,7 @@ async def _send_until_refused(field: Field) -> str | None:
         except QueueFull as error:
             field.sent |= {receipt.command_id: receipt.command for receipt in error.accepted}
             return error.code
-        field.producer._headroom.checked = -1.0
+        field.producer._enqueue.headroom.checked = -1.0
     return None
 
 

@@ -1,0 +1,135 @@
+"""Whether this Redis still knows what it was told; where it does not, it is told again.
+
+An epoch is a word that we leave in Redis, and the process of Redis that has it. Where it is another one than
+was written down in the table `relays`, something may be lost: with everything, with its last seconds, or with
+a server whose place a replica has taken.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+from redis.exceptions import ResponseError
+from sqlalchemy import select, update
+
+from producers.wire import Keys
+
+from .deposits import parks_when_dead
+from .lanes import script
+from .logs import log
+from .replay import lanes_of
+from .upserts import insert_or_nothing
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from .app import App
+    from .outbox import OutboxRows
+
+_PAGE, _STEP = 200, 5000
+
+
+class Epoch(NamedTuple):
+    """What a Redis is known by; `process` is "" where it does not say."""
+
+    word: str
+    process: str
+
+    def __str__(self) -> str:
+        return f"{self.word}:{self.process}"
+
+
+class Epochs:
+    """The epoch of one queue, and what is done where it is over."""
+
+    def __init__(self, app: App, redis: Redis, outbox: OutboxRows) -> None:
+        self._app, self._redis, self._outbox, self._keys = app, redis, outbox, Keys(app.queue.name)
+        self._relays = app.tables.relays
+        self._mine = self._relays.c.queue == app.queue.name
+        self._park = redis.register_script(script("park").text)
+        self._known = ""
+
+    async def current(self) -> Epoch:
+        """Ask Redis for its epoch; where that is not the one that is written down, restore it first."""
+        found = await self._found()
+        if str(found) == self._known:
+            return found
+        async with self._app.transaction(read_only=True) as session:
+            self._known = await self._read(session)  # another process may have restored it
+        return found if str(found) == self._known else await self._restore(found)
+
+    async def holds(self, session: AsyncSession, epoch: Epoch) -> bool:
+        """Whether an epoch is still the one that is written down; it stays so until the transaction ends."""
+        return await self._read(session, lock=True) == str(epoch)
+
+    async def end(self, session: AsyncSession) -> None:
+        """Write down that there is none: it is restored before anything more is published."""
+        await session.execute(update(self._relays).where(self._mine).values(epoch=""))
+        self._known = ""
+
+    async def _found(self) -> Epoch:
+        word = await self._redis.get(self._keys.epoch)
+        try:
+            process = (await self._redis.info("server")).get("run_id", "")
+        except ResponseError:  # some hosted services have no INFO
+            process = ""
+        return Epoch(word.decode() if word else "", process)
+
+    async def _read(self, session: AsyncSession, *, lock: bool = False) -> str:
+        known = select(self._relays.c.epoch).where(self._mine)
+        found = await session.execute(known.with_for_update() if lock else known)
+        return found.scalar_one_or_none() or ""
+
+    async def _restore(self, found: Epoch) -> Epoch:
+        """Have Redis know of the dead that hold lanes, and all rows be published anew, in their order.
+
+        Nobody notes meanwhile what was published before. Where Redis loses something again, or this process
+        is killed, the epoch is not written down, and all of it is done once more.
+        """
+        was_known, now = self._known, Epoch(os.urandom(8).hex(), found.process)
+        async with self._app.transaction() as session:
+            await insert_or_nothing(session, self._relays, {"queue": self._keys.queue, "owner": ""})
+            await self.end(session)
+        await self._redis.set(self._keys.epoch, now.word)
+        parked = await self._park_the_dead()
+        after: int | None = 0
+        while after is not None:
+            async with self._app.transaction() as session:
+                after = await self._outbox.mark_unpublished(session, after, _STEP)
+        if (found := await self._found()) != now:
+            return found
+        async with self._app.transaction() as session:
+            await session.execute(update(self._relays).where(self._mine).values(epoch=str(now)))
+        if was_known:
+            log.warning("relay.restored", parked=parked)
+        self._known = str(now)
+        return now
+
+    async def _park_the_dead(self) -> int:
+        letters, endings = self._app.tables.dead_letters, self._app.tables.processed_commands
+        shown = letters.c.command_id, letters.c.generation, letters.c.body, letters.c.kind
+        dead = (
+            select(*shown, endings.c.fingerprint, endings.c.generation.label("died_in"))
+            .join(endings, endings.c.command_id == letters.c.command_id)
+            .where(letters.c.queue == self._keys.queue, endings.c.ending == "dead")
+            .where(letters.c.state.in_(("dead", "retrying")))
+            .order_by(letters.c.command_id)
+            .limit(_PAGE)
+        )
+        parked, after = 0, UUID(int=0)
+        while True:
+            async with self._app.transaction(read_only=True) as session:
+                rows = (await session.execute(dead.where(letters.c.command_id > after))).all()
+            arguments: list[str | int] = []
+            for row in rows:
+                if (lanes := lanes_of(row.body)) and parks_when_dead(self._app.registry, row.kind):
+                    about = [str(row.command_id), row.died_in, row.generation, row.fingerprint]
+                    arguments += [*about, len(lanes), *lanes]
+            if arguments:
+                parked += await self._park(keys=[self._keys.queue, self._keys.bell], args=arguments)
+            if len(rows) < _PAGE:
+                return parked
+            after = rows[-1].command_id
