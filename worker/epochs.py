@@ -8,6 +8,7 @@ a server whose place a replica has taken.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from producers.wire import Keys
 from .deposits import parks_when_dead
 from .lanes import script
 from .logs import log
+from .outbox import OutboxRows
 from .replay import lanes_of
 from .upserts import insert_or_nothing
 
@@ -27,9 +29,15 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from .app import App
-    from .outbox import OutboxRows
 
 _PAGE, _STEP = 200, 5000
+_EPOCH = Path(__file__).with_name("epoch.lua").read_text()
+
+
+def only_there(script: str) -> str:
+    """Have a script do nothing in a Redis of another epoch."""
+    flags, _, rest = script.partition("\n") if script.startswith("#!") else ("", "", script)
+    return "\n".join(filter(None, (flags, _EPOCH + rest)))
 
 
 class Epoch(NamedTuple):
@@ -45,21 +53,35 @@ class Epoch(NamedTuple):
 class Epochs:
     """The epoch of one queue, and what is done where it is over."""
 
-    def __init__(self, app: App, redis: Redis, outbox: OutboxRows) -> None:
-        self._app, self._redis, self._outbox, self._keys = app, redis, outbox, Keys(app.queue.name)
-        self._relays = app.tables.relays
+    def __init__(self, app: App, redis: Redis) -> None:
+        self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
+        self._outbox, self._relays = OutboxRows(app.tables, app.queue.name), app.tables.relays
         self._mine = self._relays.c.queue == app.queue.name
         self._park = redis.register_script(script("park").text)
-        self._known = ""
+        self._known: Epoch | None = None
+
+    @property
+    def key(self) -> str:
+        """Where Redis has its word."""
+        return self._keys.epoch
 
     async def current(self) -> Epoch:
         """Ask Redis for its epoch; where that is not the one that is written down, restore it first."""
         found = await self._found()
-        if str(found) == self._known:
-            return found
-        async with self._app.transaction(read_only=True) as session:
-            self._known = await self._read(session)  # another process may have restored it
-        return found if str(found) == self._known else await self._restore(found)
+        return found if await self._is_written(found) else await self._restore(found)
+
+    async def adopt(self) -> None:
+        """Find out the epoch, if it is not known: as soon as another process has restored what was lost."""
+        if self._known is None:
+            await self._is_written(await self._found())
+
+    def words(self, *, ask: bool) -> list[str]:
+        """Say to epoch.lua what this process knows; to `ask` which process of Redis it is takes a while."""
+        return [self._known.word, self._known.process if ask else ""] if self._known else ["", ""]
+
+    def forget(self) -> None:
+        """Take it that this Redis may be another one."""
+        self._known = None
 
     async def holds(self, session: AsyncSession, epoch: Epoch) -> bool:
         """Whether an epoch is still the one that is written down; it stays so until the transaction ends."""
@@ -68,7 +90,7 @@ class Epochs:
     async def end(self, session: AsyncSession) -> None:
         """Write down that there is none: it is restored before anything more is published."""
         await session.execute(update(self._relays).where(self._mine).values(epoch=""))
-        self._known = ""
+        self.forget()
 
     async def _found(self) -> Epoch:
         word = await self._redis.get(self._keys.epoch)
@@ -77,6 +99,12 @@ class Epochs:
         except ResponseError:  # some hosted services have no INFO
             process = ""
         return Epoch(word.decode() if word else "", process)
+
+    async def _is_written(self, found: Epoch) -> bool:
+        if found != self._known:
+            async with self._app.transaction(read_only=True) as session:
+                self._known = found if await self._read(session) == str(found) else None
+        return self._known is not None
 
     async def _read(self, session: AsyncSession, *, lock: bool = False) -> str:
         known = select(self._relays.c.epoch).where(self._mine)
@@ -89,9 +117,10 @@ class Epochs:
         Nobody notes meanwhile what was published before. Where Redis loses something again, or this process
         is killed, the epoch is not written down, and all of it is done once more.
         """
-        was_known, now = self._known, Epoch(os.urandom(8).hex(), found.process)
+        now = Epoch(os.urandom(8).hex(), found.process)
         async with self._app.transaction() as session:
             await insert_or_nothing(session, self._relays, {"queue": self._keys.queue, "owner": ""})
+            was_known = await self._read(session)
             await self.end(session)
         await self._redis.set(self._keys.epoch, now.word)
         parked = await self._park_the_dead()
@@ -105,12 +134,18 @@ class Epochs:
             await session.execute(update(self._relays).where(self._mine).values(epoch=str(now)))
         if was_known:
             log.warning("relay.restored", parked=parked)
-        self._known = str(now)
+        self._known = now
         return now
 
     async def _park_the_dead(self) -> int:
         letters, endings = self._app.tables.dead_letters, self._app.tables.processed_commands
-        shown = letters.c.command_id, letters.c.generation, letters.c.body, letters.c.kind
+        shown = (
+            letters.c.command_id,
+            letters.c.generation,
+            letters.c.body,
+            letters.c.kind,
+            letters.c.accepted_at,
+        )
         dead = (
             select(*shown, endings.c.fingerprint, endings.c.generation.label("died_in"))
             .join(endings, endings.c.command_id == letters.c.command_id)
@@ -126,7 +161,8 @@ class Epochs:
             arguments: list[str | int] = []
             for row in rows:
                 if (lanes := lanes_of(row.body)) and parks_when_dead(self._app.registry, row.kind):
-                    about = [str(row.command_id), row.died_in, row.generation, row.fingerprint]
+                    accepted = 0 if row.accepted_at is None else round(row.accepted_at.timestamp() * 1000)
+                    about = [str(row.command_id), row.died_in, row.generation, row.fingerprint, accepted]
                     arguments += [*about, len(lanes), *lanes]
             if arguments:
                 parked += await self._park(keys=[self._keys.queue, self._keys.bell], args=arguments)

@@ -18,6 +18,8 @@ from .breaker import Breaker
 from .delivering import carry_out
 from .delivery import Later
 from .deposits import DEPOSIT, Answered
+from .epochs import Epochs
+from .gate import Gate
 from .health import ensure_ready
 from .logs import log
 from .received import Received, deserialize, serialize
@@ -67,18 +69,20 @@ class Process(engine.Worker):
     """The engine with an App: it looks before it starts, deposits answers, and ends in order."""
 
     def __init__(self, app: App, *, burst: bool = False, **settings: Any) -> None:
-        options, queue = app.options, app.queue
+        options, queue, pool = app.options, app.queue, redis_pool(app)
+        epochs = Epochs(app, pool)
         ours = {
             "functions": [
                 func(execute, name="execute", max_tries=NEVER, keep_result=0, timeout=longest(app))
             ],
             "queue_name": queue.name,
-            "redis_pool": redis_pool(app),
+            "redis_pool": pool,
             "job_deserializer": partial(deserialize, registry=app.registry),
             "job_serializer": serialize,
             "on_startup": partial(start, app, burst=burst),
             "on_shutdown": partial(stop, app),
             "on_settle": self._deposit,
+            "broker": partial(Gate, epochs=epochs),
             "max_jobs": app.slots,
             "job_completion_wait": options.shutdown_timeout,
             "poll_delay": options.poll_delay,
@@ -86,7 +90,7 @@ class Process(engine.Worker):
             "keep_result": 0,
             "log_results": False,
             "burst": burst,
-            "ctx": {},
+            "ctx": {"epochs": epochs},
         }
         super().__init__(**{**ours, **settings})
         self.app, self.slots = app, self.max_jobs

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from .chore import Chore
 from .dead_letters import write_conflict
 from .delivery import Delivery, Failures
 from .deposits import Deposits, Told
-from .epochs import Epoch, Epochs
+from .epochs import Epoch, Epochs, only_there
 from .leader import Leader
 from .logs import log
 from .outbox import OutboxRows
@@ -46,20 +45,20 @@ class Relay(Chore):
     name = "relay"
     every = 0.2
 
-    def __init__(self, app: App, redis: Redis) -> None:
+    def __init__(self, app: App, redis: Redis, epochs: Epochs | None = None) -> None:
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
         self._outbox = OutboxRows(app.tables, app.queue.name)
         self._deposits = Deposits(redis, app.queue)
         self._headroom = Headroom(redis, app.queue.headroom)
-        guard = Path(__file__).with_name("published.lua").read_text()
-        self._publish = redis.register_script(guard + ENQUEUE)
-        self._leader, self._epochs = Leader(app), Epochs(app, redis, self._outbox)
+        self._publish = redis.register_script(only_there(ENQUEUE))
+        self._leader, self._epochs = Leader(app), epochs or Epochs(app, redis)
         self._looked_at, self._after = 0.0, 0
         self._unreadable: set[int] = set()
 
     async def turn(self) -> None:
         """Publish what is new, if it is this process that does; look after what was published."""
         if not await self._leader.leads():
+            await self._epochs.adopt()
             return
         await self.publish()
         if time.monotonic() - self._looked_at >= _LOOKED_EVERY:

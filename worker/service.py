@@ -69,9 +69,9 @@ async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()
-    relay = Relay(app, ctx["redis"])
-    if burst:
-        await relay.attempt(relay.publish_all)  # whoever else does: the burst would end before
+    relay = Relay(app, ctx["redis"], ctx.get("epochs"))
+    # A burst would end before: it publishes whoever else does. Others claim once they know the epoch.
+    await relay.attempt(relay.publish_all if burst else relay.turn)
     ctx["chores"] = [Sweeper(app, ctx["transport"]), relay]
     for chore in ctx["chores"]:
         chore.start()

@@ -13,7 +13,7 @@ from tests.engine.conftest import MakeEngine, is_settled, running
 from tests.engine.test_unreadable import WAYS, each_way, unknown
 from tests.waiting import until
 from worker.engine import Claim, Say, Script, Settlement
-from worker.engine.broker import _CLAIM, _SETTLE, Broker
+from worker.engine.broker import _SETTLE, CLAIM, Broker
 
 
 async def work(_ctx: dict[str, Any]) -> str:
@@ -168,7 +168,7 @@ async def test_what_on_settle_says_comes_before_the_settling(
 ) -> None:
     settled: list[Settlement] = []
     script = Script(NOTE % uuid.uuid4())  # Redis does not know it yet, and the engine's own it does
-    for known in (_SETTLE, _CLAIM):
+    for known in (_SETTLE, CLAIM):
         await producer.script_load(known.text)
 
     def note(say: Say, ended: Sequence[Settlement]) -> None:

@@ -27,7 +27,8 @@ async def redis(server: RedisServer) -> AsyncIterator[Redis]:
         yield redis
 
 
-def producer_of(server: RedisServer, durability: Durability, timeout: float = 1.0) -> Producer:
+def producer_of(server: RedisServer, durability: Durability, timeout: float = 30) -> Producer:
+    """Make a producer that waits for so many seconds; what is not said, it waits for a second only."""
     return Producer(
         settings=QueueSettings(redis_url=server.url, name="q", durability=durability, redis_timeout=timeout)
     )
@@ -44,10 +45,10 @@ async def test_a_disk_that_does_not_say_so_is_told_and_what_is_sent_again_is_wai
     server: RedisServer, redis: Redis
 ) -> None:
     await redis.config_set("appendfsync", "no")
-    async with producer_of(server, "fsync") as producer:
+    async with producer_of(server, "fsync", 1) as impatient, producer_of(server, "fsync") as producer:
         for status in ("accepted", "duplicate"):
             with pytest.raises(DurabilityUnconfirmed, match="within 800 ms") as caught:
-                await producer.send(CreateUser(username="ada"), command_id="one")
+                await impatient.send(CreateUser(username="ada"), command_id="one")
             [receipt] = caught.value.accepted
             assert (receipt.status, caught.value.code) == (status, "durability_unconfirmed")
         await redis.config_set("appendfsync", "always")
@@ -56,9 +57,9 @@ async def test_a_disk_that_does_not_say_so_is_told_and_what_is_sent_again_is_wai
 
 
 async def test_a_send_waits_for_a_replica(server: RedisServer, redis: Redis) -> None:
-    async with producer_of(server, "replica") as producer:
+    async with producer_of(server, "replica", 1) as impatient, producer_of(server, "replica") as producer:
         with pytest.raises(DurabilityUnconfirmed, match="a replica"):
-            await producer.send(CreateUser(username="ada"), command_id="one")
+            await impatient.send(CreateUser(username="ada"), command_id="one")
         with RedisServer() as other:
             async with Redis.from_url(other.url) as replica:
                 await replica.execute_command("REPLICAOF", "127.0.0.1", server.port)

@@ -100,13 +100,15 @@ async def test_the_server_is_down(
 ) -> None:
     app = await _on(own_database_url, make_app)
     async with running(app) as worker:
+        await send(queue, "before")
+        await until(lambda: worker.ctx["presence"].finished == COMMANDS, seconds=20)
         breaker = worker.ctx["breaker"]
         own_postgres.stop()
-        await send(queue, "n")
+        await send(queue, "meanwhile")
         await until(lambda: breaker.state is State.OPEN and not worker.tasks, seconds=20)
         own_postgres.start()
         await until(lambda: breaker.state is State.CLOSED, seconds=20)
-        await until(lambda: worker.ctx["presence"].finished == COMMANDS, seconds=20)
+        await until(lambda: worker.ctx["presence"].finished == 2 * COMMANDS, seconds=20)
         assert worker.max_jobs == app.slots
 
 

@@ -85,6 +85,13 @@ async def lose_redis(producer: Producer) -> None:
     await producer.redis.delete(name, *found)
 
 
+async def kept(producer: Producer) -> dict[bytes, bytes]:
+    """Keep all of this queue that Redis has, as its file would."""
+    name = producer.settings.name
+    found = [key async for key in producer.redis.scan_iter(f"*{name}*", count=1000)]
+    return {key: await producer.redis.dump(key) for key in found}
+
+
 async def has(books: Books, book: str, count: int) -> bool:
     return len((await books()).get(book, [])) >= count
 
@@ -213,15 +220,59 @@ async def test_the_dead_hold_their_lanes_after_a_loss(
 
 
 @on_engine
+async def test_nothing_is_claimed_from_a_redis_that_has_lost_what_is_parked(
+    journal_app: App,
+    handler: Unsteady,
+    desk: Desk,
+    running: Running,
+    books: Books,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hangs(_: Relay) -> None:
+        hung.append(1)
+
+    async def has_hung() -> bool:
+        return len(hung) > 3
+
+    hung: list[int] = []
+    handler.deadly = {1}
+    async with running(journal_app):
+        dead = await desk.producer.send(Write(book="a", line=1))
+        with pytest.raises(CommandDead):
+            await dead.result(10)
+        await until(lambda: parked(desk.producer))
+        with monkeypatch.context() as patched:
+            patched.setattr(Relay, "turn", hangs)
+            await desk.lose_redis()
+            behind = await desk.producer.send(Write(book="a", line=2))
+            beside = await desk.producer.send(Write(book="b", line=3))
+            await until(has_hung)
+            assert await books() == {}
+        await beside.result(10)
+        with pytest.raises(CommandParked):
+            await behind.result(1)
+        assert await books() == {"b": [3]}
+        handler.deadly.clear()
+        await replay(journal_app, desk.producer.redis, dead.command_id)
+        await behind.result(10)
+    assert await books() == {"a": [1, 2], "b": [3]}
+    assert await no_trace(desk.producer)
+
+
+@on_engine
 async def test_a_dead_command_behind_what_came_back_is_parked_once_it_is_the_first(
-    journal_app: App, handler: Unsteady, desk: Desk, running: Running, drain: Drain
+    journal_app: App, relay: Relay, handler: Unsteady, desk: Desk, running: Running, drain: Drain
 ) -> None:
     handler.deadly = {2}
-    first, _, third = await desk.write(*lines("a", 1, 2, 3))
+    [first] = await desk.write(*lines("a", 1))
+    await relay.publish()
+    known = await kept(desk.producer)
+    _, third = await desk.write(*lines("a", 2, 3))
     await drain(journal_app)
     await desk.lose_redis()
-    # Its end is lost, and so is all that came after it.
-    await desk.producer.send(first.command, command_id=first.command_id)
+    for key, value in known.items():  # its end is lost, and so is all that came after it
+        await desk.producer.redis.restore(key, 0, value)
+    await desk.producer.redis.delete(desk.producer.keys.epoch)
     async with running(journal_app):
         await first.receipt(desk.producer).result(10)
         await until(lambda: parked(desk.producer))

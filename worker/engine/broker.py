@@ -54,7 +54,7 @@ Saying = tuple[Script, Sequence[Any], Sequence[Any]]
 Say = Callable[[Script, Sequence[str], Sequence[Any]], None]
 """Adds a script with its keys and arguments to what is said in the next round trip."""
 
-_CLAIM, _SETTLE, _RENEW = (Script.beside(__file__, name) for name in ("claim", "settle", "renew"))
+CLAIM, _SETTLE, _RENEW = (Script.beside(__file__, name) for name in ("claim", "settle", "renew"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,27 @@ class Broker:
             said.append((_SETTLE, keys, [word for one in ended for word in one.arguments()]))
         token, before = f"{self._owner}:{self._claimed}", time.monotonic()
         if most:
-            lease, doubt = round(self.lease * 1000), "1" if self._in_doubt else ""
-            said.append((_CLAIM, keys, [most, lease, token, "1" if self._aborts else "", doubt]))
+            said.append(self.claiming(keys, most, token))
             self._in_doubt = True  # until the reply is here
         replies = await self._say(said)
         if not most:
             return None
         self._claimed, self._in_doubt = self._claimed + 1, False  # what one claim left behind is no other's
-        return self._look(replies[-1], token, before)
+        return self.look(replies[-1], token, before)
+
+    def claiming(self, keys: Sequence[str], most: int, token: str) -> Saying:
+        """Say how to claim; what Redis replies is for `look`."""
+        doubt = "1" if self._in_doubt else ""
+        return CLAIM, keys, [most, round(self.lease * 1000), token, "1" if self._aborts else "", doubt]
+
+    def look(self, reply: Any, token: str, before: float) -> Look:
+        """Read what was found: a claim was made with this token, at a time by the monotonic clock."""
+        now, due, queued, *claims = reply
+        made = [
+            Claim(raw_id, token, float(score), tries, silent, bool(aborted), body, before)
+            for raw_id, score, tries, silent, aborted, body in claims
+        ]
+        return Look(made, None if int(due) < 0 else max(0.0, (int(due) - now) / 1000), queued)
 
     async def hear(self) -> bool:
         """Wait a while for a hint that there is work; say whether there was one."""
@@ -190,14 +203,6 @@ class Broker:
                 await connection.disconnect(nowait=True)
                 await pool.release(connection)
         return replies
-
-    def _look(self, reply: Any, token: str, before: float) -> Look:
-        now, due, queued, *claims = reply
-        made = [
-            Claim(raw_id, token, float(score), tries, silent, bool(aborted), body, before)
-            for raw_id, score, tries, silent, aborted, body in claims
-        ]
-        return Look(made, None if int(due) < 0 else max(0.0, (int(due) - now) / 1000), queued)
 
 
 async def _reply(connection: AbstractConnection) -> Any:

@@ -77,9 +77,7 @@ while claimed < most and rest == 0 do
     elseif redis.call('GET', progress) == 'done' then -- a unique cron job that ran already
       redis.call('ZREM', queue, id)
       redis.call('DEL', 'arq:job:' .. id, 'arq:engine:' .. id)
-    else
-      passed = passed + 1
-    end
+    else passed = passed + 1 end
   end
 end
 

@@ -31,8 +31,7 @@ class Keeper(Thread):
         super().__init__(name="arq-engine-leases", daemon=True)
         self._broker, self._lost, self._every, self._patience = broker, lost, every, patience
         self._held: dict[str, Claim] = {}
-        self._over = Event()
-        self._turned = time.monotonic()
+        self._over, self._turned = Event(), time.monotonic()
 
     def turned(self) -> None:
         """Say that the event loop turns."""

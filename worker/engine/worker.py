@@ -41,7 +41,8 @@ class Worker(arq.Worker):
     `on_unreadable(claim, problem)` is asked about a job that has no payload, one that cannot be read or
     names no function of this worker; `on_poison(claim)` about one whose process has ended `poison_after`
     times while it ran. Either returns a Settlement, or None for arq's way. `on_settle(say, ended)` may say
-    more to Redis in the round trip that settles: what it says comes first.
+    more to Redis in the round trip that settles: what it says comes first. A `broker` of a class of your own
+    may claim in another way.
 
     What is other than in arq:
 
@@ -71,23 +72,20 @@ class Worker(arq.Worker):
         on_unreadable: Callable[[Claim, Exception], Awaitable[Settlement | None]] | None = None,
         on_poison: Callable[[Claim], Awaitable[Settlement | None]] | None = None,
         on_settle: Callable[[Say, Sequence[Settlement]], None] | None = None,
+        broker: Callable[..., Broker] = Broker,
         poison_after: int = 3,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.on_unreadable, self.on_poison, self.on_settle = on_unreadable, on_poison, on_settle
-        self.poison_after = poison_after
-        self.handing_back = False
+        self.poison_after, self._broker_of = poison_after, broker
+        self.handing_back, self._at_work = False, False
         self._stopping: Signals | None = None
         self._ended: list[Settlement] = []
         self.job_tasks = self.tasks  # here they are the same
-        self._wake = asyncio.Event()
-        self._hungry = asyncio.Event()
-        self._look_at = 0.0
-        self._queued = 0
-        self._away = 0.0
+        self._wake, self._hungry = asyncio.Event(), asyncio.Event()
+        self._look_at, self._away, self._queued = 0.0, 0.0, 0
         self._telling: set[asyncio.Task[None]] = set()
-        self._at_work = False
 
     # The life of a worker
 
@@ -117,7 +115,7 @@ class Worker(arq.Worker):
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         await log_redis_info(self.pool, logger.info)
         self.ctx["redis"] = self.pool
-        self._broker = Broker(self.pool, self.queue_name, lease=_LEASE, aborts=self.allow_abort_jobs)
+        self._broker = self._broker_of(self.pool, self.queue_name, lease=_LEASE, aborts=self.allow_abort_jobs)
         self._keeper = Keeper(self._broker, self._lost_soon, every=_RENEWED_EVERY, patience=_LOOP_PATIENCE)
 
     async def _work(self) -> None:
