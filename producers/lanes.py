@@ -17,9 +17,14 @@ _MOST = 1000
 
 
 def with_lanes(script: str) -> str:
-    """Put the common script before one that is about lanes; a line of flags stays the first."""
+    """Put the common script before one that is about lanes."""
+    return begun_with(_LANES, script)
+
+
+def begun_with(first: str, script: str) -> str:
+    """Put a script before another one, whose line of flags stays the first."""
     flags, rest = script.split("\n", 1) if script.startswith("#!") else ("", script)
-    return f"{flags}\n{_LANES}\n{rest}"
+    return f"{flags}\n{first}\n{rest}"
 
 
 class Before(NamedTuple):

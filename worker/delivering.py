@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from producers.wire import Ending
 
-from . import executor, suspects
+from . import executor, suspects, window
 from .delivery import Later
 from .service import longest
 
@@ -37,6 +37,9 @@ async def _in_turn(ctx: dict[str, Any], received: Received) -> tuple[Delivery, A
         delivery.unbegun = Ending.CANCELLED
     elif not await transport.lanes.may_run(delivery.command_id, ctx["job_id"], received.stamp):
         return delivery, Later(UNTIL_FREE)
+    elif window.may_be_past(transport.app, received):
+        delivery.first = False  # it may have ended long ago
+        delivery.conviction = await window.refusal(transport, delivery, received)
     return delivery, await _carry_out(ctx, delivery)
 
 
@@ -62,7 +65,7 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
         # A session that crashes cuts off those of all workers: of such suspects one runs at a time, anywhere.
         in_turn = nullcontext() if silent else suspicions.one_at_a_time(longest(transport.app))
         async with ctx["suspects"].alone(in_turn):
-            delivery.conviction = await suspects.convicted(delivery)
+            delivery.conviction = delivery.conviction or await suspects.convicted(delivery)
             outcome = await executor.execute(transport.app, delivery)
     else:
         outcome = await executor.execute(transport.app, delivery)

@@ -59,9 +59,9 @@ class Delivery:
     """One delivery of one command.
 
     `envelope` is None where the bytes in `body` could not be read, and `problem` says why. `first` is
-    false where the queue may have delivered it before. `unbegun` is how it ends without being begun; with a
-    `conviction` it is dead. `lanes` are those that it stands in. `revived` is the command, if it was made
-    already.
+    false where the queue may have delivered it before. `unbegun` is how it ends without being begun; so does
+    one with a `conviction`, which is dead or refused. `lanes` are those that it stands in. `revived` is the
+    command, if it was made already.
     """
 
     command_id: UUID

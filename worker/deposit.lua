@@ -5,7 +5,8 @@
 -- KEYS[1]  the queue      KEYS[2]  the bell
 -- ARGV[1]  ms to keep an answer      ARGV[2]  ms to keep a mark      ARGV[3]  "1" to ring for what is set free
 -- and then for each command: its id, the generation of the delivery, its job id, the answer (JSON) or "" for none,
---          "parks" where it is dead and keeps its lanes, "leaves" to let go of those it is known to have, else "";
+--          "parks" where it is dead and keeps its lanes, "leaves" to let go of those it is known to have, "dropped"
+--          to do so because a person says so, else "";
 --          how many lanes it stands in, the lanes
 -- Reply    per command 1, or 0 where it has been replayed since: the answer of a late delivery is not wanted
 
@@ -13,7 +14,7 @@ local replies, freed, arg = {}, false, 4
 while arg <= #ARGV do
   local id, answer, lanes = ARGV[arg], ARGV[arg + 3], {}
   local mark, result = ours .. 'mark:' .. id, ours .. 'result:' .. id
-  local generation = redis.call('HGET', mark, 'generation')
+  local generation, released = unpack(redis.call('HMGET', mark, 'generation', 'released'))
   for i = arg + 6, arg + 5 + ARGV[arg + 5] do lanes[#lanes + 1] = ARGV[i] end
   if generation and tonumber(generation) > tonumber(ARGV[arg + 1]) then
     replies[#replies + 1] = 0
@@ -27,7 +28,10 @@ while arg <= #ARGV do
     end
     local known = (#lanes == 0 and ARGV[arg + 4] ~= '') and lanes_of(id) or lanes
     if parks then park(id, known)
-    elseif #lanes > 0 or ARGV[arg + 4] == 'leaves' then freed = leave(id, known) or freed end
+    elseif #known > 0 or ARGV[arg + 4] ~= '' then
+      local by_a_person = released or ARGV[arg + 4] == 'dropped' or tonumber(ARGV[arg + 1]) > 0
+      freed = leave(id, known, by_a_person) or freed
+    end
     replies[#replies + 1] = 1
   end
   arg = arg + 6 + #lanes

@@ -38,14 +38,14 @@ class Answered:
         return Told(*ended, answer.encode(), then, delivery.lanes)
 
 
-Then = Literal["", "parks", "leaves"]
+Then = Literal["", "parks", "leaves", "dropped"]
 """What becomes of the place of a command that has ended: by default it leaves the lanes that are named."""
 
 
 class Told(NamedTuple):
     """What Redis is told of a command that has ended; `answer` is JSON, or "" where none is known.
 
-    Without `lanes` it "parks" in, or "leaves", those that Redis knows of.
+    Without `lanes` it "parks" in, or "leaves", those that Redis knows of; "dropped" by a person, it leaves.
     """
 
     command_id: UUID

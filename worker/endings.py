@@ -71,14 +71,15 @@ async def find_answer(session: AsyncSession, tables: WorkerTables, delivery: Del
 def answer_of(row: Row[Any]) -> Answer:
     """Tell the ending that is recorded."""
     if row.summary is not None:
-        message = "the result was too large to keep; its summary has the ids and the count"
-        return Answer(
-            Ending(row.ending), None, {"code": "result_expired", "message": message, "summary": row.summary}
-        )
+        message = _SUMMARY if row.summary else _EMPTIED
+        error = {"code": "result_expired", "message": message, "summary": row.summary or None}
+        return Answer(Ending(row.ending), None, error)
     return Answer(Ending(row.ending), row.result, row.error)
 
 
 CONFLICT = {"code": "conflict", "message": "this command id was used before, for another command"}
+_SUMMARY = "the result was too large to keep; its summary has the ids and the count"
+_EMPTIED = "the result is not kept any more (WORKER_RESULT_RETENTION); see the rows themselves"
 _EDITED = {"code": "result_expired", "message": "this command was edited and replayed; see its ending"}
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from redis.exceptions import ResponseError
 from sqlalchemy import select, update
 
+from producers.lanes import begun_with
 from producers.wire import Keys
 
 from .deposits import parks_when_dead
@@ -36,8 +37,7 @@ _EPOCH = Path(__file__).with_name("epoch.lua").read_text()
 
 def only_there(script: str) -> str:
     """Have a script do nothing in a Redis of another epoch."""
-    flags, _, rest = script.partition("\n") if script.startswith("#!") else ("", "", script)
-    return "\n".join(filter(None, (flags, _EPOCH + rest)))
+    return begun_with(_EPOCH, script)
 
 
 class Epoch(NamedTuple):

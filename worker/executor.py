@@ -80,8 +80,8 @@ class Execution:
             return found
         if (ending := self.delivery.unbegun) is not None:
             return await self._record(Answer(ending, error=UNBEGUN[ending]))
-        if self.delivery.conviction is not None:
-            return await self._fail(Ending.DEAD, self.delivery.conviction, suspects.MOST)
+        if (convicted := self.delivery.conviction) is not None:
+            return await self._fail(_REFUSALS.get(convicted.cause, Ending.DEAD), convicted, suspects.MOST)
         deadline = asyncio.get_running_loop().time() + self.options.job_timeout
         for turn in count(1):
             try:

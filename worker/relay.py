@@ -45,13 +45,15 @@ class Relay(Chore):
     name = "relay"
     every = 0.2
 
-    def __init__(self, app: App, redis: Redis, epochs: Epochs | None = None) -> None:
+    def __init__(
+        self, app: App, redis: Redis, leader: Leader | None = None, epochs: Epochs | None = None
+    ) -> None:
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
         self._outbox = OutboxRows(app.tables, app.queue.name)
         self._deposits = Deposits(redis, app.queue)
         self._headroom = Headroom(redis, app.queue.headroom)
         self._publish = redis.register_script(only_there(ENQUEUE))
-        self._leader, self._epochs = Leader(app), epochs or Epochs(app, redis)
+        self._leader, self._epochs = leader or Leader(app), epochs or Epochs(app, redis)
         self._looked_at, self._after = 0.0, 0
         self._unreadable: set[int] = set()
 

@@ -108,7 +108,7 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
         await drop_letter(session, app.tables, letter)
     answer = Answer(Ending.DROPPED, error=DROPPED).encode()
     async with understood():
-        await deposits.tell([Told(command_id, letter.generation, job_id, answer, "leaves")])
+        await deposits.tell([Told(command_id, letter.generation, job_id, answer, "dropped")])
 
 
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:

@@ -14,8 +14,10 @@ from producers.wire import Answer, Keys
 
 from . import executor
 from .deposits import Answered
+from .leader import Leader
 from .logs import configure, is_on, log
 from .presence import Presence
+from .pruner import Pruner
 from .received import deserialize, serialize
 from .relay import Relay
 from .sweep import Sweeper
@@ -69,10 +71,11 @@ async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()
-    relay = Relay(app, ctx["redis"], ctx.get("epochs"))
+    leader = Leader(app)
+    relay = Relay(app, ctx["redis"], leader, ctx.get("epochs"))
     # A burst would end before: it publishes whoever else does. Others claim once they know the epoch.
     await relay.attempt(relay.publish_all if burst else relay.turn)
-    ctx["chores"] = [Sweeper(app, ctx["transport"]), relay]
+    ctx["chores"] = [Sweeper(app, ctx["transport"]), relay, Pruner(app, leader)]
     for chore in ctx["chores"]:
         chore.start()
     log.info("worker.started", queue=app.queue.name, slots=app.slots, kinds=len(app.registry))

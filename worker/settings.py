@@ -76,6 +76,14 @@ class WorkerOptions(Settings):
     poll_delay: float = Field(
         default=0.25, gt=0, description="Seconds between two looks into the queue where nobody gives a hint."
     )
+    retention: float = Field(
+        default=7 * 86400,
+        ge=3600,
+        description="Seconds that endings are kept; a command that is older goes to the dead letters.",
+    )
+    result_retention: float = Field(
+        default=86400, ge=0, description="Seconds that the database keeps results in them."
+    )
     result_limit: int = Field(
         default=64 * 1024,
         ge=1024,

@@ -52,7 +52,7 @@ def _processed_commands(metadata: MetaData) -> Table:
         Column("generation", Integer(), nullable=False, default=0, server_default="0"),
         Column("ending", string(16), nullable=False),
         Column("result", json(), nullable=True),
-        Column("summary", json(), nullable=True),  # in place of a result too large to keep
+        Column("summary", json(), nullable=True),  # in place of a result too large or too old to keep
         Column("error", json(), nullable=True),
         Column("ended_at", Time(), nullable=False, server_default=utcnow(), index=True),
         CheckConstraint(_one_of("ending", ENDINGS), name="ending"),

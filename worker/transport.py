@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from producers.wire import Ending, Keys, command_uuid
@@ -53,6 +53,11 @@ class Transport:
             holds=self.lanes.holds,
             revived=received.command,
         )
+
+    async def released(self, command_id: UUID) -> float:
+        """When a person set a command free, in seconds since 1970; 0 where nobody did."""
+        reading: Any = self.redis.hget(self.keys.mark(command_id), "released")
+        return float(await reading or 0) / 1000
 
     async def early(self, received: Received) -> float:
         """Seconds until a delayed command is due by Redis's clock; arq goes by the worker's own."""

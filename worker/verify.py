@@ -16,6 +16,8 @@ from sqlalchemy import select
 from producers.ledger import ACCEPTED, REFUSED, SENT, read
 from producers.wire import HELD, Keys
 
+from .types import utcnow
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
@@ -29,8 +31,8 @@ _RANKS = {SENT: 0, REFUSED: 1, ACCEPTED: 2}
 class Verified:
     """What became of the writes that were sent: `accepted`, and `unanswered`, of which nobody knows.
 
-    The keys are endings, "queued", "running", "waiting" (in lanes), "outbox", "lost", and for those that are
-    unanswered "none".
+    The keys are endings, "queued", "running", "waiting" (in lanes), "outbox", "lost", for those that are
+    unanswered "none", and "pruned" for what is so old that its ending may be.
     """
 
     accepted: Counter[str] = field(default_factory=Counter)
@@ -51,15 +53,17 @@ async def verify(
     look, found = _Look(app, redis), Verified()
     with closing(sqlite3.connect("")) as paper:  # a file of its own, which nobody else sees
         _take_down(paper, ledgers)
-        for answer, ids in _taken_down(paper):
+        horizon = await look.horizon()
+        for answer, sent in _taken_down(paper):
             if answer == _RANKS[REFUSED]:
-                found.refused += len(ids)
+                found.refused += len(sent)
                 continue
             counts = found.accepted if answer == _RANKS[ACCEPTED] else found.unanswered
-            for command_id, where in (await look.at(ids)).items():
-                is_lost = where == "" and answer == _RANKS[ACCEPTED]
-                counts[where or ("lost" if is_lost else "none")] += 1
-                if is_lost:
+            nowhere = "lost" if answer == _RANKS[ACCEPTED] else "none"
+            for command_id, where in (await look.at([*sent])).items():
+                place = where or ("pruned" if sent[command_id] < horizon else nowhere)
+                counts[place] += 1
+                if place == "lost":
                     lost(command_id)
     after = 0
     while rows := await look.outbox(after):
@@ -69,21 +73,22 @@ async def verify(
 
 
 def _take_down(paper: sqlite3.Connection, ledgers: Iterable[Path]) -> None:
-    """Put the ids in order, each with the best answer that it got."""
-    paper.execute("CREATE TABLE sent (id BLOB PRIMARY KEY, answer INTEGER NOT NULL) WITHOUT ROWID")
+    """Put the ids in order, each with the best answer that it got, and when it got the last."""
+    paper.execute("CREATE TABLE sent (id BLOB PRIMARY KEY, answer INTEGER, at REAL) WITHOUT ROWID")
     adding = (
-        "INSERT INTO sent VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET answer = max(answer, excluded.answer)"
+        "INSERT INTO sent VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        " answer = max(answer, excluded.answer), at = max(at, excluded.at)"
     )
     for ledger in ledgers:
         for lines in read(ledger):
-            paper.executemany(adding, [(command_id.bytes, _RANKS[word]) for word, command_id in lines])
+            paper.executemany(adding, [(line.command_id.bytes, _RANKS[line.word], line.at) for line in lines])
 
 
-def _taken_down(paper: sqlite3.Connection) -> Iterator[tuple[int, list[UUID]]]:
+def _taken_down(paper: sqlite3.Connection) -> Iterator[tuple[int, dict[UUID, float]]]:
     for answer in _RANKS.values():
-        cursor = paper.execute("SELECT id FROM sent WHERE answer = ?", (answer,))
+        cursor = paper.execute("SELECT id, at FROM sent WHERE answer = ?", (answer,))
         while rows := cursor.fetchmany(_CHUNK):
-            yield answer, [UUID(bytes=value) for (value,) in rows]
+            yield answer, {UUID(bytes=value): at for value, at in rows}
 
 
 class _Look:
@@ -91,6 +96,12 @@ class _Look:
 
     def __init__(self, app: App, redis: Redis) -> None:
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
+
+    async def horizon(self) -> float:
+        """Say when the oldest endings are of that are kept for certain, in seconds since 1970."""
+        async with self._app.transaction(read_only=True) as session:
+            now = (await session.execute(select(utcnow()))).scalar_one()
+        return float(now.timestamp() - self._app.options.retention)
 
     async def at(self, ids: Sequence[UUID]) -> dict[UUID, str]:
         """Say where each is, "" for nowhere."""
