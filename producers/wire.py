@@ -119,6 +119,11 @@ class Keys:
         """A word that tells a Redis that has lost everything from the one that it was before."""
         return f"crud:{self.queue}:epoch"
 
+    @property
+    def feed(self) -> str:
+        """Where it is told what was changed: a stream."""
+        return f"crud:{self.queue}:feed"
+
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""
         return f"crud:{self.queue}:worker:{name}"

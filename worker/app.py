@@ -16,6 +16,7 @@ from producers.errors import CommandRejected, InvalidSettings
 from producers.settings import QueueSettings
 
 from . import database
+from .feed import FeedRows
 from .kept import Kept
 from .settings import WorkerOptions
 from .tables import WorkerTables, worker_tables
@@ -120,6 +121,11 @@ class App:
     def tables(self) -> WorkerTables:
         """The worker's own tables, in WORKER_SCHEMA."""
         return worker_tables(self.options.db_schema)
+
+    @cached_property
+    def feed(self) -> FeedRows | None:
+        """Where it is written what is changed, if anybody wants to hear of it."""
+        return FeedRows(self.tables, self.queue.name) if self.options.feed else None
 
     @property
     def slots(self) -> int:

@@ -19,6 +19,7 @@ from producers.lanes import begun_with
 from producers.wire import Keys
 
 from .deposits import parks_when_dead
+from .feed import FeedRows
 from .lanes import script
 from .logs import log
 from .outbox import OutboxRows
@@ -55,7 +56,8 @@ class Epochs:
 
     def __init__(self, app: App, redis: Redis) -> None:
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
-        self._outbox, self._relays = OutboxRows(app.tables, app.queue.name), app.tables.relays
+        self._published = [rows(app.tables, app.queue.name) for rows in (OutboxRows, FeedRows)]
+        self._relays = app.tables.relays
         self._mine = self._relays.c.queue == app.queue.name
         self._park = redis.register_script(script("park").text)
         self._known: Epoch | None = None
@@ -124,10 +126,11 @@ class Epochs:
             await self.end(session)
         await self._redis.set(self._keys.epoch, now.word)
         parked = await self._park_the_dead()
-        after: int | None = 0
-        while after is not None:
-            async with self._app.transaction() as session:
-                after = await self._outbox.mark_unpublished(session, after, _STEP)
+        for rows in self._published:
+            after: int | None = 0
+            while after is not None:
+                async with self._app.transaction() as session:
+                    after = await rows.mark_unpublished(session, after, _STEP)
         if (found := await self._found()) != now:
             return found
         async with self._app.transaction() as session:

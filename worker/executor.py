@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from producers.commands import Command, UnreadableCommand
 from producers.wire import Answer, Ending
@@ -28,8 +28,6 @@ from .logs import log
 from .transaction import attempt
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from .app import App
@@ -120,6 +118,8 @@ class Execution:
                 raise EndedElsewhere
             if self.delivery.generation:
                 await resolve_letter(session, self.app.tables, self.delivery.command_id)
+            if self.app.feed is not None:
+                await self.app.feed.write(session, self.delivery.command_id, self.command, answer.result)
         return answer
 
     async def _look(self) -> Answer | None:

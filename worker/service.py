@@ -14,6 +14,8 @@ from producers.wire import Answer, Keys
 
 from . import executor
 from .deposits import Answered
+from .epochs import Epochs
+from .feeder import Feeder
 from .leader import Leader
 from .logs import configure, is_on, log
 from .presence import Presence
@@ -71,11 +73,13 @@ async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
     ctx["transport"] = Transport(app, ctx["redis"])
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()
-    leader = Leader(app)
-    relay = Relay(app, ctx["redis"], leader, ctx.get("epochs"))
+    leader, epochs = Leader(app), ctx.get("epochs") or Epochs(app, ctx["redis"])
+    relay = Relay(app, ctx["redis"], leader, epochs)
     # A burst would end before: it publishes whoever else does. Others claim once they know the epoch.
     await relay.attempt(relay.publish_all if burst else relay.turn)
     ctx["chores"] = [Sweeper(app, ctx["transport"]), relay, Pruner(app, leader)]
+    if app.options.feed:
+        ctx["chores"].append(Feeder(app, ctx["redis"], leader, epochs))
     for chore in ctx["chores"]:
         chore.start()
     log.info("worker.started", queue=app.queue.name, slots=app.slots, kinds=len(app.registry))

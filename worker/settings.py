@@ -89,6 +89,8 @@ class WorkerOptions(Settings):
         ge=1024,
         description="Bytes up to which a result is kept whole; beyond, its counts and ids.",
     )
+    feed: bool = Field(default=False, description="Publish what is changed to a stream of Redis.")
+    feed_length: int = Field(default=100_000, ge=1, description="About how many changes that stream holds.")
     echo: Literal["", "statements", "values"] = Field(
         default="", description="Log SQL, for learning: its statements, or with their values."
     )

@@ -20,6 +20,7 @@ class WorkerTables:
     dead_letters: Table
     outbox: Table
     relays: Table
+    feed: Table
 
 
 # Why a function and not a `schema_translate_map`: the map is an option of an engine or a connection, one
@@ -37,7 +38,7 @@ def worker_tables(schema: str | None, /) -> WorkerTables:
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         },
     )
-    made = (make(metadata) for make in (_processed_commands, _dead_letters, _outbox, _relays))
+    made = (make(metadata) for make in (_processed_commands, _dead_letters, _outbox, _relays, _feed))
     return WorkerTables(metadata, *made)
 
 
@@ -109,6 +110,25 @@ def _relays(metadata: MetaData) -> Table:
         Column("owner", string(64), nullable=False),
         Column("seen_at", Time(), nullable=False, server_default=utcnow()),
         Column("epoch", string(100), nullable=False, default="", server_default=""),
+    )
+
+
+def _feed(metadata: MetaData) -> Table:
+    """One row for each change that is to be told, or was told a while ago."""
+    return Table(
+        "feed",
+        metadata,
+        Column("id", serial(), Identity(), primary_key=True),
+        Column("queue", string(100), nullable=False),
+        Column("command_id", uuid(), nullable=False),
+        Column("kind", text(), nullable=False),
+        Column("entity", text(), nullable=False),
+        Column("key", text(), nullable=False),  # "" where the command does not tell
+        Column("version", Integer(), nullable=True),
+        Column("written_at", Time(), nullable=False, server_default=utcnow()),
+        Column("published_at", Time(), nullable=True),  # NULL: Redis does not know of it
+        Index(None, "queue", "published_at", "id"),
+        sqlite_autoincrement=True,  # an id is never given again
     )
 
 
