@@ -7,9 +7,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import CommandDead, Producer
+from tests.engine.short import shorten
 from tests.guarantees.conftest import Counters, MakeApp, Rows, Running, on_engine
 from tests.guarantees.counters import Bump, bump
-from tests.guarantees.poison_app import CrashSession, crash_session
+from tests.guarantees.poison import CrashSession, crash_session
+
+
+@pytest.fixture(autouse=True)
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch)
 
 
 @pytest.fixture

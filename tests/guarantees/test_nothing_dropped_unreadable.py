@@ -1,6 +1,7 @@
 """Nothing is dropped that nobody can read: it waits for a worker that can, then is kept as it came."""
 
 import pickle
+import time
 
 import pytest
 
@@ -17,7 +18,8 @@ UNREADABLE = {
     "deep JSON": b"[" * 100_000,
     "a number": b"1",
     "a result of arq's": b'{"t":1,"f":"execute","a":[],"k":{},"et":0,"s":true,"r":1,"st":0,"ft":0}',
-    "another shape": b'{"t":null,"f":"execute","k":{},"a":[{"id":1},{"accepted":1,"deadline":null}],"et":1}',
+    "another shape": b'{"t":null,"f":"execute","k":{},"a":[{"id":1},{"accepted":%d,"deadline":null}],"et":1}'
+    % (time.time() * 1000),
     "a time that never comes": b'{"t":null,"f":"execute","k":{},"a":[{},{"accepted":1e300,"deadline":null}]}',
     "an unknown function": b'{"t":null,"f":"charge_card","k":{},"a":[42],"et":1}',
 }

@@ -9,11 +9,11 @@ from producers import CommandDead, Producer
 from producers.settings import QueueSettings
 from tests.guarantees.conftest import Counters, Rows
 from tests.guarantees.counters import Bump
-from tests.guarantees.poison_app import PATH, Poison
+from tests.guarantees.poison import Poison
 from tests.processes import Process, environment_of
 from worker.suspects import Suspects, Suspicions
 
-RUN = ("--app", PATH, "run")
+RUN = ("--app", "tests.guarantees.poison_app", "run")
 
 
 async def test_a_command_that_ends_its_worker_is_dead_after_it_was_alone_three_times(

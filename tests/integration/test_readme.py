@@ -25,7 +25,7 @@ def saved(console: Console, heading: str) -> list[Path]:
 
 def test_every_example_is_run_or_has_a_reason_not_to_be() -> None:
     run = {"crud-worker", "Sixty seconds", "Send commands", "Ask", "In a transaction of your own"}
-    run |= {'What "accepted" survives', "Operate", "Bring your own domain"}
+    run |= {'What "accepted" survives', "Hear of changes", "Operate", "Bring your own domain"}
     examples = [block for block in readme.blocks() if block.language in {"python", "console"}]
     assert {block.heading for block in examples} == run
     assert {block.language for block in readme.blocks()} == {"python", "console", "text"}
@@ -75,6 +75,17 @@ async def test_a_command_in_a_transaction_of_ones_own_is_carried_out(served: Con
     assert await served.run(f"python {script.name}") == "katherine\n"
 
 
+@pytest.fixture
+def feeding(console: Console) -> None:
+    console.environment["WORKER_FEED"] = "true"
+
+
+@pytest.mark.usefixtures("feeding")
+async def test_changes_are_heard_of(served: Console) -> None:
+    [script] = saved(served, "Hear of changes")
+    assert await served.run(f"python {script.name}") == "user.create user 1\n"
+
+
 async def test_what_was_loaded_is_verified(served: Console) -> None:
     (served.folder / "users.csv").write_text("username\nradia\n")
     await served.run("python -m producers load users.csv --as user.create --wait")
@@ -111,5 +122,5 @@ async def test_the_type_checker_agrees_with_every_example(console: Console) -> N
         path for heading in {block.heading for block in readme.blocks()} for path in saved(console, heading)
     ]
     (console.folder / "shop" / "__init__.py").touch()
-    assert len(files) == 6
+    assert len(files) == 7
     assert "Success" in await console.run("mypy --strict .")
