@@ -61,8 +61,7 @@ class Answers:
         Where Redis does not confirm it in time, the block goes on all the same, and may hear nothing. Raises
         RedisError or OSError where Redis cannot be reached.
         """
-        if self._closed:
-            raise redis.exceptions.ConnectionError("the producer is closed")
+        self._ensure_open()
         key = name.encode()
         channel = self._channels.get(key)
         if channel is None or channel.message.done():
@@ -93,6 +92,10 @@ class Answers:
                 self._reading.cancel()
                 await asyncio.wait({self._reading})
 
+    def _ensure_open(self) -> None:
+        if self._closed:
+            raise redis.exceptions.ConnectionError("the producer is closed")
+
     def _forget(self, key: bytes, channel: Channel) -> bool:
         """Forget a channel, unless another one has taken its place; say whether it was there."""
         is_there = self._channels.get(key) is channel
@@ -102,6 +105,7 @@ class Answers:
 
     async def _subscribe(self, name: str) -> None:
         async with self._opening:
+            self._ensure_open()  # it may have been closed meanwhile
             if self._pubsub is not None:
                 await self._pubsub.subscribe(name)
                 return
@@ -122,7 +126,9 @@ class Answers:
                 idle = 0 if self._channels else idle + 1
                 if message is None or (channel := self._channels.get(message["channel"])) is None:
                     continue
-                if message["type"] == "subscribe" and not channel.open.done():
+                if message["type"] == "subscribe" and channel.open.done():
+                    channel.lost()  # redis-py has connected anew: what was said meanwhile is not heard
+                elif message["type"] == "subscribe":
                     channel.open.set_result(None)
                 elif message["type"] == "message" and not channel.message.done():
                     channel.message.set_result(message["data"])

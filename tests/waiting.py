@@ -15,3 +15,10 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: flo
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"still not so after {seconds} s") from None
+
+
+async def arq_has_ended() -> None:
+    """Wait for what arq's own Worker shields from its cancellation: it goes on when the worker has ended."""
+    shielded = [task for task in asyncio.all_tasks() if "finish_" in str(task.get_coro())]
+    if shielded:
+        await asyncio.wait(shielded)

@@ -16,7 +16,7 @@ import pytest
 from arq import worker as arq
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
-from tests.waiting import until
+from tests.waiting import arq_has_ended, until
 from worker import engine
 
 type_of = {"arq": arq.Worker, "engine": engine.Worker}
@@ -130,6 +130,7 @@ async def stopped(worker: arq.Worker) -> None:
 
 async def _closed(worker: arq.Worker) -> None:
     await stopped(worker)
+    await arq_has_ended()
     pool = worker._pool
     with warnings.catch_warnings(), suppress(Exception, asyncio.CancelledError):
         warnings.filterwarnings("ignore", "Call to deprecated close")  # arq's

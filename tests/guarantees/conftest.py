@@ -24,6 +24,7 @@ from producers.settings import QueueSettings
 from tests.databases import engine_on
 from tests.guarantees.counters import COUNTERS
 from tests.proxy import Proxy
+from tests.waiting import arq_has_ended
 from worker.app import App, Handler
 from worker.handlers import HANDLERS
 from worker.models.migrations import EXAMPLE
@@ -203,7 +204,8 @@ async def _plain_arq(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, as
     settings = {
         name: value for name, value in vars(worker_settings(app)).items() if not name.startswith("__")
     }
-    ours = {"redis_pool": redis_pool(app), "burst": burst, "ctx": {}, "handle_signals": False}
+    pool = redis_pool(app)
+    ours = {"redis_pool": pool, "burst": burst, "ctx": {}, "handle_signals": False}
     worker = _Worker(**{**settings, **ours})
     working = asyncio.create_task(worker.async_run())
     try:
@@ -220,6 +222,8 @@ async def _plain_arq(app: App, *, burst: bool) -> AsyncIterator[tuple[Worker, as
             await worker.close()
         with suppress(asyncio.CancelledError):
             await working
+        await arq_has_ended()
+        await pool.aclose(close_connection_pool=True)  # what was under way may have connected once more
 
 
 @pytest.fixture
