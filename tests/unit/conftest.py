@@ -1,9 +1,12 @@
 """A Redis that is not there, and a producer on it."""
 
+from uuid import UUID
+
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
 
 from producers import Producer, QueueSettings
+from producers.wire import Answer
 from tests.unit.command_line import CommandLine
 
 
@@ -29,3 +32,10 @@ def producer(fake_redis: FakeAsyncRedis) -> Producer:
 def line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """The producer's command line."""
     return CommandLine(monkeypatch, capsys)
+
+
+async def tell(producer: Producer, command_id: UUID, given: Answer) -> None:
+    """Leave an answer, and say so, as a worker does."""
+    result = producer.keys.result(command_id)
+    await producer.redis.set(result, given.encode())
+    await producer.redis.publish(result, given.encode())

@@ -25,6 +25,7 @@ from producers import (
 )
 from producers.commands import Atomic, CountUsers, CreatePost, CreateUser, DeleteUser, NewPost, UserView
 from producers.wire import Answer, Ending
+from tests.unit.conftest import tell
 
 ADA = CreateUser(username="ada")
 BOB = CreateUser(username="bob")
@@ -43,7 +44,7 @@ VIEW = {
 
 async def answer(producer: Producer, command_id: UUID, given: Answer) -> None:
     """Settle a command as the worker does."""
-    await producer.redis.set(producer.keys.result(command_id), given.encode())
+    await tell(producer, command_id, given)
     await producer.redis.delete(producer.keys.job(command_id))
 
 

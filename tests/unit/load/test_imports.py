@@ -21,6 +21,7 @@ from producers.load.columns import Columns
 from producers.load.loaded import Problem
 from producers.load.rejects import Rejects
 from producers.wire import Answer, Ending, Envelope
+from tests.unit.conftest import tell
 
 Answering = Callable[[Envelope], Answer]
 
@@ -70,7 +71,7 @@ async def worker(producer: Producer, answering: Answering = written) -> AsyncIte
         while True:
             for envelope in await sent(producer):
                 came.append(envelope)
-                await producer.redis.set(producer.keys.result(envelope.id), answering(envelope).encode())
+                await tell(producer, envelope.id, answering(envelope))
                 await producer.redis.zrem(producer.keys.queue, producer.keys.job_id(envelope.id))
             await asyncio.sleep(0.001)
 

@@ -16,6 +16,7 @@ from producers.errors import BadRow
 from producers.load import load
 from producers.load.loaded import Loaded, Problem
 from producers.wire import Answer, Ending
+from tests.unit.conftest import tell
 
 
 class OneByOne(CreateUser):
@@ -57,7 +58,7 @@ async def worker(producer: Producer, answers: Iterable[Answer] = ()) -> AsyncIte
             lengths.append(len(jobs))
             for job in jobs:
                 command_id = UUID(job.decode().rpartition(":")[2])
-                await producer.redis.set(producer.keys.result(command_id), next(left, APPLIED).encode())
+                await tell(producer, command_id, next(left, APPLIED))
                 await producer.redis.zrem(producer.keys.queue, job)
                 await producer.redis.delete(producer.keys.job(command_id))
             await asyncio.sleep(0.001)
