@@ -85,6 +85,8 @@ class Sending:
 
     def at(self, *, delay: float | timedelta | None, at: datetime | None, deadline: Moment | None) -> Self:
         """Say when it is due and when it is too late; raise ValueError where that makes no sense."""
+        if delay is None and at is None and deadline is None:
+            return self
         if delay is not None and at is not None:
             message = "give delay or at, not both"
             raise ValueError(message)

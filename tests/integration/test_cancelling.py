@@ -1,26 +1,35 @@
 """A cancellation is never lost, wherever in a round trip to Redis it comes."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
 from producers import Producer
 from producers.commands import CreateUser
 
 
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "redis-py's"])
 @pytest.mark.parametrize("sent_before", [0, 1, 2], ids=["sending", "first_look", "second_look"])
 async def test_a_cancellation_that_comes_as_the_sending_ends_is_heard(
-    redis_url: str, queue_name: str, monkeypatch: pytest.MonkeyPatch, sent_before: int
+    redis_url: str,
+    queue_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    sent_before: int,
+    *,
+    is_ours: bool,
 ) -> None:
-    """There `asyncio.wait_for` of Python 3.11, by which redis-py sends, drops it."""
+    """There `asyncio.wait_for` of Python 3.11, by which redis-py sends, drops it; our connections do not."""
     sends = 0
-    send_packed: Any = AbstractConnection._send_packed_command
+    sending = "send_packed_command" if is_ours else "_send_packed_command"
+    send_packed: Any = getattr(AbstractConnection, sending)
 
-    async def cancelled_at_the_end(self: AbstractConnection, command: Any) -> None:
+    async def cancelled_at_the_end(self: AbstractConnection, *about: Any, **more: Any) -> None:
         nonlocal sends
-        await send_packed(self, command)
+        await send_packed(self, *about, **more)
         sends += 1
         if sends == sent_before + 1:
             waiting.cancel()
@@ -29,9 +38,12 @@ async def test_a_cancellation_that_comes_as_the_sending_ends_is_heard(
         receipt = await producer.send(CreateUser(username="ada"))
         await receipt.result()
 
-    async with Producer(redis_url, queue=queue_name) as producer:
+    async with (
+        nullcontext() if is_ours else Redis.from_url(redis_url, socket_timeout=5) as client,
+        Producer(redis_url, queue=queue_name, redis=client) as producer,
+    ):
         await producer.send(CreateUser(username="bob"))
-        monkeypatch.setattr(AbstractConnection, "_send_packed_command", cancelled_at_the_end)
+        monkeypatch.setattr(AbstractConnection, sending, cancelled_at_the_end)
         waiting = asyncio.create_task(send_and_wait())
         await asyncio.wait({waiting}, timeout=10)
         heard = waiting.cancelled()
