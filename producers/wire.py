@@ -257,4 +257,7 @@ def _error_class(code: str, ending: Ending) -> type[CommandError]:
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:  # as above
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -35,7 +35,7 @@ NOWHERE = Standing()
 
 def standing(command: Command[Any], ordering_key: str | None = None) -> Standing:
     """Say where a command stands whose ids are set; nowhere, if it is a read that may be stale."""
-    if getattr(command, "stale_ok", False):
+    if command.read_only and getattr(command, "stale_ok", False):
         return NOWHERE
     lanes: dict[str, None] = {}
     refs: dict[str, Reference] = {}
@@ -79,16 +79,19 @@ def _within(annotation: Any) -> Iterator[Any]:
 
 
 def _walk(payload: Payload, outer: str, lanes: dict[str, None], refs: dict[str, Reference]) -> None:
-    entity = payload.entity or (isinstance(payload, Command) and payload.kind.partition(".")[0]) or outer
+    plan = _plan(type(payload))
+    entity = plan.entity or outer
     if (key := payload.lane_key()) is not None:
         lanes[lane(entity, key)] = None
-    addressed_by = payload.address if isinstance(payload, Addressed) else ""
-    for name, other in references(type(payload)):
+    addressed_by = payload.address if plan.references and isinstance(payload, Addressed) else ""
+    for name, other in plan.references:
         if (value := getattr(payload, name)) is not None and name != addressed_by:
             refs[lane(other, value)] = Reference(other, name, value)
     by = None
-    for name in _with_payloads(type(payload)):
+    for name in plan.with_payloads:
         value = getattr(payload, name)
+        if value is None or value == ():
+            continue
         if isinstance(value, Payload):
             _walk(value, entity, lanes, refs)
         elif isinstance(value, tuple) and value and isinstance(value[0], Payload):
@@ -99,7 +102,20 @@ def _walk(payload: Payload, outer: str, lanes: dict[str, None], refs: dict[str, 
                 _walk(item, entity, lanes, refs)
 
 
+class _Plan(NamedTuple):
+    """What is known of a class of payloads: its entity, if it says so, and the fields to look at."""
+
+    entity: str
+    references: tuple[tuple[str, str], ...]
+    with_payloads: tuple[str, ...]
+
+
 @cache
+def _plan(payload: type[Payload]) -> _Plan:
+    kind = payload.kind.partition(".")[0] if issubclass(payload, Command) else ""
+    return _Plan(payload.entity or kind, references(payload), _with_payloads(payload))
+
+
 def _with_payloads(payload: type[Payload]) -> tuple[str, ...]:
     """List the fields that may hold payloads: all but those that can be seen to hold none."""
     fields = payload.model_fields.items()
