@@ -1,7 +1,9 @@
 """Hearing of what was changed: the stream that workers write where WORKER_FEED is set.
 
-async for change in changes(producer):
-print(change.kind, change.entity, change.key)
+    async for change in changes(producer):
+        print(change.kind, change.entity, change.key)
+
+Each comes at least once, those of one row in the order of their commits.
 """
 
 from __future__ import annotations

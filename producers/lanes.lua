@@ -6,7 +6,7 @@
 --                             command that it waits behind; `parked` if it is dead, `late` if it came when it was
 --                             claimed, and `free` once such a one may run
 -- crud:{queue}:mark:{id}      hash of what was accepted; its field `lanes` has their names, with NULs between, and
---                             `released` the time when a person let go of what it waited for
+--                             `released` the time when a person replayed it, or what it waited for, or dropped that
 -- crud:{queue}:behind:{id}    set of the commands that wait behind this one, outside its lanes
 -- crud:{queue}:waiting        sorted set of the commands that may not run yet, by the time they were looked at
 -- crud:{queue}:parked         sorted set of the dead commands that hold their lanes, by the time of their death
@@ -85,8 +85,8 @@ local function enter(id, job, due, lanes, refs, again, late)
 end
 
 -- Let a command run, if nothing is before it any more; say whether it may, and what is written of it. Where it
--- waited for a person, it is as good as accepted now: worker/window.py.
-local function set_free(id, by_a_person)
+-- waited for a person, it is as good as accepted when that one `released` it: worker/window.py.
+local function set_free(id, released)
   local key, job, due, late = ours .. 'stand:' .. id, nil, nil, false
   local stand = redis.call('HGETALL', key)
   for i = 1, #stand, 2 do
@@ -98,7 +98,7 @@ local function set_free(id, by_a_person)
     late = late or kind == 'late'
   end
   if not job then return false, stand end
-  if by_a_person then redis.call('HSET', ours .. 'mark:' .. id, 'released', string.format('%.0f', now)) end
+  if released then redis.call('HSET', ours .. 'mark:' .. id, 'released', released) end
   if late then
     redis.call('HSET', key, 'free', '') -- it is on its way to wait: the sweep looks whether it has been heard
   else
@@ -123,7 +123,7 @@ local function lanes_of(id)
 end
 
 -- Take a command out of its lanes, and set free those that it kept waiting; say whether there are any.
-local function leave(id, lanes, by_a_person)
+local function leave(id, lanes, released)
   local following, tried, freed = {}, {}, false
   for _, name in ipairs(lanes) do
     local lane = ours .. 'lane:' .. name
@@ -147,7 +147,7 @@ local function leave(id, lanes, by_a_person)
     redis.call('ZREM', ours .. 'parked', id)
   end
   for _, other in ipairs(following) do -- once each, though it may follow in a thousand lanes
-    freed = not tried[other] and set_free(other, by_a_person) or freed
+    freed = not tried[other] and set_free(other, released) or freed
     tried[other] = true
   end
   return freed

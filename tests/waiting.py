@@ -21,4 +21,4 @@ async def arq_has_ended() -> None:
     """Wait for what arq's own Worker shields from its cancellation: it goes on when the worker has ended."""
     shielded = [task for task in asyncio.all_tasks() if "finish_" in str(task.get_coro())]
     if shielded:
-        await asyncio.wait(shielded)
+        await asyncio.wait(shielded, timeout=5)

@@ -16,6 +16,8 @@ from .types import utcnow
 from .upserts import insert_or_replace
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -123,11 +125,13 @@ async def is_dead(session: AsyncSession, tables: WorkerTables, command_id: UUID)
     return (await session.execute(ending)).scalar_one_or_none() == Ending.DEAD
 
 
-async def drop_letter(session: AsyncSession, tables: WorkerTables, letter: Row[Any]) -> None:
-    """Give a letter up for good: its command ends as `dropped`."""
+async def drop_letter(session: AsyncSession, tables: WorkerTables, letter: Row[Any]) -> datetime | None:
+    """Give a letter up for good: its command ends as `dropped`. Return when it did: perhaps before."""
     processed, letters = tables.processed_commands, tables.dead_letters
     await session.execute(
         update(letters).where(letters.c.command_id == letter.command_id).values(state="dropped")
     )
-    ended = update(processed).where(processed.c.command_id == letter.command_id)
+    mine = processed.c.command_id == letter.command_id
+    ended = update(processed).where(mine, processed.c.ending != Ending.DROPPED)
     await session.execute(ended.values(ending=Ending.DROPPED, error=DROPPED, ended_at=utcnow()))
+    return (await session.execute(select(processed.c.ended_at).where(mine))).scalar_one_or_none()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from uuid import UUID
 
@@ -38,14 +39,15 @@ class Answered:
         return Told(*ended, answer.encode(), then, delivery.lanes)
 
 
-Then = Literal["", "parks", "leaves", "dropped"]
+Then = Literal["", "parks", "leaves"]
 """What becomes of the place of a command that has ended: by default it leaves the lanes that are named."""
 
 
 class Told(NamedTuple):
     """What Redis is told of a command that has ended; `answer` is JSON, or "" where none is known.
 
-    Without `lanes` it "parks" in, or "leaves", those that Redis knows of; "dropped" by a person, it leaves.
+    Without `lanes` it "parks" in, or "leaves", those that Redis knows of. A person let it go at
+    `released_at`: what waited for it counts as accepted then.
     """
 
     command_id: UUID
@@ -54,6 +56,7 @@ class Told(NamedTuple):
     answer: str
     then: Then
     lanes: Sequence[str] = ()
+    released_at: datetime | None = None
 
 
 def parks_when_dead(registry: Registry, kind: str) -> bool:
@@ -81,6 +84,7 @@ class Deposits:
         """
         lives = [round(ttl * 1000) for ttl in (self._queue.result_ttl, self._queue.mark_ttl)]
         arguments: list[str | int] = [*lives, int(ring)]
-        for command_id, generation, job_id, answer, then, lanes in ended:
-            arguments += [str(command_id), generation, job_id, answer, then, len(lanes), *lanes]
+        for command_id, generation, job_id, answer, then, lanes, at in ended:
+            released = "" if at is None else round(at.timestamp() * 1000)
+            arguments += [str(command_id), generation, job_id, answer, then, released, len(lanes), *lanes]
         return [self.keys.queue, self.keys.bell], arguments

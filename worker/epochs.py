@@ -8,6 +8,7 @@ a server whose place a replica has taken.
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
@@ -19,7 +20,6 @@ from producers.lanes import begun_with
 from producers.wire import Keys
 
 from .deposits import parks_when_dead
-from .feed import FeedRows
 from .lanes import script
 from .logs import log
 from .outbox import OutboxRows
@@ -56,38 +56,47 @@ class Epochs:
 
     def __init__(self, app: App, redis: Redis) -> None:
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
-        self._published = [rows(app.tables, app.queue.name) for rows in (OutboxRows, FeedRows)]
-        self._relays = app.tables.relays
+        self._outbox, self._relays = OutboxRows(app.tables, app.queue.name), app.tables.relays
         self._mine = self._relays.c.queue == app.queue.name
         self._park = redis.register_script(script("park").text)
-        self._known: Epoch | None = None
+        self._begin = redis.register_script(Path(__file__).with_name("begin_epoch.lua").read_text())
+        self.known: Epoch | None = None
 
     @property
     def key(self) -> str:
         """Where Redis has its word."""
         return self._keys.epoch
 
-    async def current(self) -> Epoch:
-        """Ask Redis for its epoch; where that is not the one that is written down, restore it first."""
+    async def current(self, leads: Callable[[], Awaitable[bool]]) -> Epoch | None:
+        """Ask Redis for its epoch; where that is not the one that is written down, restore it first.
+
+        None where it could not be restored to the end: because this process no longer `leads`, or Redis has
+        lost something meanwhile.
+        """
         found = await self._found()
-        return found if await self._is_written(found) else await self._restore(found)
+        if not await self._is_written(found):
+            await self._restore(found, leads)
+        return self.known
 
     async def adopt(self) -> None:
         """Find out the epoch, if it is not known: as soon as another process has restored what was lost."""
-        if self._known is None:
+        if self.known is None:
             await self._is_written(await self._found())
 
     def words(self, *, ask: bool) -> list[str]:
         """Say to epoch.lua what this process knows; to `ask` which process of Redis it is takes a while."""
-        return [self._known.word, self._known.process if ask else ""] if self._known else ["", ""]
+        return [self.known.word, self.known.process if ask else ""] if self.known else ["", ""]
 
     def forget(self) -> None:
-        """Take it that this Redis may be another one."""
-        self._known = None
+        """Take it that this Redis may be another one: it is asked, and the database."""
+        self.known = None
 
     async def holds(self, session: AsyncSession, epoch: Epoch) -> bool:
         """Whether an epoch is still the one that is written down; it stays so until the transaction ends."""
-        return await self._read(session, lock=True) == str(epoch)
+        if await self._read(session, lock=True) == str(epoch):
+            return True
+        self.forget()
+        return False
 
     async def end(self, session: AsyncSession) -> None:
         """Write down that there is none: it is restored before anything more is published."""
@@ -103,44 +112,51 @@ class Epochs:
         return Epoch(word.decode() if word else "", process)
 
     async def _is_written(self, found: Epoch) -> bool:
-        if found != self._known:
+        if found != self.known:
             async with self._app.transaction(read_only=True) as session:
-                self._known = found if await self._read(session) == str(found) else None
-        return self._known is not None
+                self.known = found if await self._read(session) == str(found) else None
+        return self.known is not None
 
     async def _read(self, session: AsyncSession, *, lock: bool = False) -> str:
         known = select(self._relays.c.epoch).where(self._mine)
         found = await session.execute(known.with_for_update() if lock else known)
         return found.scalar_one_or_none() or ""
 
-    async def _restore(self, found: Epoch) -> Epoch:
+    async def _restore(self, found: Epoch, leads: Callable[[], Awaitable[bool]]) -> None:
         """Have Redis know of the dead that hold lanes, and all rows be published anew, in their order.
 
         Nobody notes meanwhile what was published before. Where Redis loses something again, or this process
-        is killed, the epoch is not written down, and all of it is done once more.
+        is killed or no longer `leads`, the epoch is not written down, and all of it is done once more.
         """
+        if not await leads():
+            return
         now = Epoch(os.urandom(8).hex(), found.process)
         async with self._app.transaction() as session:
             await insert_or_nothing(session, self._relays, {"queue": self._keys.queue, "owner": ""})
             was_known = await self._read(session)
             await self.end(session)
-        await self._redis.set(self._keys.epoch, now.word)
-        parked = await self._park_the_dead()
-        for rows in self._published:
-            after: int | None = 0
-            while after is not None:
-                async with self._app.transaction() as session:
-                    after = await rows.mark_unpublished(session, after, _STEP)
-        if (found := await self._found()) != now:
-            return found
+        await self._begin(keys=[self._keys.epoch], args=[now.word])
+        parked = 0
+        async for some in self._park_the_dead():
+            parked += some
+            if not await leads():
+                return
+        after: int | None = 0
+        while after is not None:
+            async with self._app.transaction() as session:
+                after = await self._outbox.mark_unpublished(session, after, _STEP)
+            if not await leads():
+                return
+        if await self._found() != now:
+            return
         async with self._app.transaction() as session:
             await session.execute(update(self._relays).where(self._mine).values(epoch=str(now)))
         if was_known:
             log.warning("relay.restored", parked=parked)
-        self._known = now
-        return now
+        self.known = now
 
-    async def _park_the_dead(self) -> int:
+    async def _park_the_dead(self) -> AsyncIterator[int]:
+        """Park them, a page at a time; give how many there were."""
         letters, endings = self._app.tables.dead_letters, self._app.tables.processed_commands
         shown = (
             letters.c.command_id,
@@ -157,7 +173,7 @@ class Epochs:
             .order_by(letters.c.command_id)
             .limit(_PAGE)
         )
-        parked, after = 0, UUID(int=0)
+        after = UUID(int=0)
         while True:
             async with self._app.transaction(read_only=True) as session:
                 rows = (await session.execute(dead.where(letters.c.command_id > after))).all()
@@ -168,7 +184,7 @@ class Epochs:
                     about = [str(row.command_id), row.died_in, row.generation, row.fingerprint, accepted]
                     arguments += [*about, len(lanes), *lanes]
             if arguments:
-                parked += await self._park(keys=[self._keys.queue, self._keys.bell], args=arguments)
+                yield await self._park(keys=[self._keys.queue, self._keys.bell], args=arguments)
             if len(rows) < _PAGE:
-                return parked
+                return
             after = rows[-1].command_id

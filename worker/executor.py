@@ -76,10 +76,11 @@ class Execution:
         """Look where it may have ended, end it unbegun, or attempt it until something follows."""
         if not self.delivery.first and (found := await self._look()) is not None:
             return found
+        if (convicted := self.delivery.conviction) is not None:
+            runs = suspects.MOST if convicted.cause is Cause.POISON else 0
+            return await self._fail(_REFUSALS.get(convicted.cause, Ending.DEAD), convicted, runs)
         if (ending := self.delivery.unbegun) is not None:
             return await self._record(Answer(ending, error=UNBEGUN[ending]))
-        if (convicted := self.delivery.conviction) is not None:
-            return await self._fail(_REFUSALS.get(convicted.cause, Ending.DEAD), convicted, suspects.MOST)
         deadline = asyncio.get_running_loop().time() + self.options.job_timeout
         for turn in count(1):
             try:
@@ -93,8 +94,7 @@ class Execution:
                 return found
             if self.failure is None:  # what ended it was replayed or pruned between the two looks
                 return Later(retry.jittered(0.1))
-            follows = await self._follow(self.failure, turn)
-            if follows is not None:
+            if (follows := await self._follow(self.failure, turn)) is not None:
                 return follows
         raise AssertionError  # pragma: no cover  # count() has no end
 

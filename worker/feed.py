@@ -7,13 +7,14 @@ their commits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import delete, insert, select
 
-from producers.commands.lanes import standing
+from producers.commands import Atomic
+from producers.commands.lanes import lane, standing
 
 from .publishing import PublishedRows
 from .types import utcnow
@@ -40,35 +41,74 @@ class FeedRows(PublishedRows):
     async def write(
         self, session: AsyncSession, command_id: UUID, command: Command[Any], result: object
     ) -> None:
-        """Write what a command has changed: the rows that it names by their keys, or the one it returns.
-
-        Where it tells neither, as by a condition, it is one row without a key.
-        """
-        versions = dict(_versions(result))
-        named = [name.partition(":") for name in standing(command).lanes if not name.startswith(":")]
-        entity = command.kind.partition(".")[0]
-        keys = [(of, key) for of, _, key in named] or [(entity, key) for key in versions] or [(entity, "")]
-        about = {"queue": self._queue, "command_id": command_id, "kind": command.kind}
-        rows = [{**about, "entity": of, "key": key, "version": versions.get(key)} for of, key in keys]
-        await session.execute(insert(self._table), rows)
+        """Write what a command has changed; `result` is what came of it, as JSON."""
+        changed = [*_changed(command, result)]
+        about = {"queue": self._queue, "command_id": command_id}
+        if changed:
+            await session.execute(insert(self._table), [{**about, **row._asdict()} for row in changed])
 
     async def forget(self, session: AsyncSession, most: int) -> None:
         """Delete some rows that were published long ago."""
-        table = self._table
-        old = select(table.c.id, table.c.published_at, utcnow()).where(
-            self._mine, table.c.published_at.is_not(None)
-        )
-        first = (await session.execute(old.order_by(table.c.published_at, table.c.id).limit(most))).all()
-        ids = [row_id for row_id, at, now in first if now - at > _KEPT]
+        at, now = self._table.c.published_at, (await session.execute(select(utcnow()))).scalar_one()
+        old = select(self._table.c.id).where(self._mine, at < now - _KEPT).order_by(at).limit(most)
+        ids = (await session.execute(old)).scalars().all()
         if ids:
-            await session.execute(delete(table).where(table.c.id.in_(ids)))
+            await session.execute(delete(self._table).where(self._table.c.id.in_(ids)))
+
+
+class _Changed(NamedTuple):
+    kind: str
+    entity: str
+    key: str
+    version: int | None
+
+
+def _changed(command: Command[Any], result: object) -> Iterator[_Changed]:
+    """Name the rows that a command has changed: those that it names by their keys, or that it returns.
+
+    Of an import those that were written; of an Atomic those of each part. Where neither tells, as by a
+    condition, it is one row without a key. Of a result that says that nothing was done, it is none.
+    """
+    if isinstance(command, Atomic) and isinstance(result, list):
+        for part, came in zip(command.commands, result, strict=False):
+            yield from _changed(part, came)
+        return
+    if getattr(command, "dry_run", False) or _is_nothing(command, result):
+        return
+    entity = command.kind.partition(".")[0]
+    versions = dict(_versions(result))
+    named = [name.partition(":") for name in _named(command, result)]
+    if versions:  # it tells which of its own rows there are
+        named = [(of, "", key) for of, _, key in named if of != entity or key in versions]
+        named += [(entity, "", key) for key in versions if (entity, "", key) not in named]
+    for of, _, key in named or [(entity, "", "")]:
+        yield _Changed(command.kind, of, key, versions.get(key) if of == entity else None)
+
+
+def _is_nothing(command: Command[Any], result: object) -> bool:
+    """Whether a result says that nothing was done: False, 0, no rows, None where it could be something."""
+    if isinstance(result, Mapping) and "written" in result:
+        return not result["written"]
+    if isinstance(result, list):
+        return not any(result)
+    return result in (False, 0) or (result is None and command.returns_something())
+
+
+def _named(command: Command[Any], result: object) -> list[str]:
+    """Name the lanes of the rows that a command names, but for those that an import has not written."""
+    lanes = [name for name in standing(command).lanes if not name.startswith(":")]
+    if isinstance(result, Mapping) and "written" in result:
+        rows: Sequence[Any] = getattr(command, "rows", ())
+        kept_out = {*result["duplicates"], *(place for one in result["rejected"] for place in one["rows"])}
+        entity = command.kind.partition(".")[0]
+        out = {lane(entity, rows[place].lane_key()) for place in kept_out if rows[place].lane_key()}
+        return [name for name in lanes if name not in out]
+    return lanes
 
 
 def _versions(result: object) -> Iterator[tuple[str, int | None]]:
-    """Give the key and version of each row in a result: it is JSON."""
+    """Give the key and version of each row in a result."""
     for row in result if isinstance(result, list) else [result]:
         if isinstance(row, Mapping) and "id" in row:
             version = row.get("version")
             yield str(row["id"]), version if isinstance(version, int) else None
-        elif isinstance(row, list):  # of an Atomic, whose commands have rows in turn
-            yield from _versions(row)

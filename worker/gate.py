@@ -38,5 +38,6 @@ class Gate(Broker):
             self._sure = self._connection
             return super().look(reply, token, before)
         self._epochs.forget()
+        self._sure = None
         self._claimed, self._in_doubt = self._claimed - 1, True  # the claim is still to be made
         return Look([], None, 1)

@@ -6,6 +6,7 @@ stays until its command has ended: so a Redis that lost something is given it ag
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _BATCH, _PAGE = 200, 1000
 _BATCHES = 10
 """Most batches of one turn: the lease is renewed between turns."""
-_LOOKED_EVERY, _OLD = 1.0, 10.0
+_LOOKED_EVERY, _OLD, _BETWEEN = 1.0, 10.0, 0.05
 
 
 class Relay(Chore):
@@ -68,13 +69,24 @@ class Relay(Chore):
             await self._look_after()
 
     async def publish_all(self) -> None:
-        """Publish until nothing is new."""
-        while await self.publish():
-            pass
+        """Have all be published that is new: by this process, or by the one that leads."""
+        while True:
+            if await self._leader.leads():
+                if not await self.publish() and self._epochs.known is not None:
+                    return
+            else:
+                await self._epochs.adopt()
+                async with self._app.transaction(read_only=True) as session:
+                    left = await self._outbox.unpublished(session, 1, without=self._unreadable)
+                if not left and self._epochs.known is not None:
+                    return
+            await asyncio.sleep(_BETWEEN)
 
     async def publish(self) -> bool:
         """Publish what is new; return whether there may be more."""
-        epoch = await self._epochs.current()
+        epoch = await self._epochs.current(self._leader.leads)
+        if epoch is None:
+            return False
         for _ in range(_BATCHES):
             if await self._publish_some(epoch) < _BATCH:
                 return False
@@ -101,9 +113,9 @@ class Relay(Chore):
             arguments += sending.arguments()
         keys = [self._keys.queue, self._keys.bell, self._keys.epoch]
         reply = await self._publish(keys=keys, args=[*arguments, epoch.word, epoch.process])
-        if reply == b"lost":
+        if reply == b"lost" or not await self._note(epoch, sendings, [word.decode() for word in reply]):
+            self._epochs.forget()
             return 0
-        await self._note(epoch, sendings, [word.decode() for word in reply])
         return len(rows)
 
     def _read(self, row: Row[Any]) -> Sending | None:
@@ -115,14 +127,14 @@ class Relay(Chore):
             log.error("relay.unreadable", outbox_id=row.id, command_id=str(row.command_id), error=str(error))
             return None
 
-    async def _note(self, epoch: Epoch, sendings: Mapping[Row[Any], Sending], replies: Sequence[str]) -> None:
+    async def _note(self, epoch: Epoch, sendings: Mapping[Row[Any], Sending], replies: Sequence[str]) -> bool:
         """Write down what Redis said; a command whose id was used before for another ends as rejected.
 
-        Where Redis has lost something since, what it said is worth nothing.
+        Where Redis has lost something since, what it said is worth nothing: False.
         """
         async with self._app.transaction() as session:
             if not await self._epochs.holds(session, epoch):
-                return
+                return False
             refused = []
             for (row, sending), reply in zip(sendings.items(), replies, strict=True):
                 if reply == "conflict":
@@ -132,6 +144,7 @@ class Relay(Chore):
             if refused:
                 await self._outbox.remove(session, refused)
             await self._outbox.mark(session, [row.id for row in sendings])
+        return True
 
     async def _look_after(self) -> None:
         """Forget rows whose commands have ended; where Redis knows nothing of one, restore all."""

@@ -105,10 +105,11 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
         if not is_droppable:
             message = f"command {command_id} is {letter.state}, so it cannot be dropped"
             raise CannotReplay(message, command_id=command_id)
-        await drop_letter(session, app.tables, letter)
+        at = await drop_letter(session, app.tables, letter)
     answer = Answer(Ending.DROPPED, error=DROPPED).encode()
     async with understood():
-        await deposits.tell([Told(command_id, letter.generation, job_id, answer, "dropped")])
+        told = Told(command_id, letter.generation, job_id, answer, "leaves", released_at=at)
+        await deposits.tell([told])
 
 
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:

@@ -67,12 +67,14 @@ class Sweeper(Chore):
 
     async def _let_go(self, parked: list[UUID]) -> list[Told]:
         """Find the parked ones that are dead no more: they were dropped, and Redis was not told of it."""
-        job_id = self._deposits.keys.job_id
-        return [
-            Told(row.command_id, row.generation, job_id(row.command_id, row.generation), "", "leaves")
-            for row in await self._rows(parked)
-            if row.ending != Ending.DEAD
-        ]
+        told = []
+        for row in await self._rows(parked):
+            if row.ending != Ending.DEAD:
+                job_id = self._deposits.keys.job_id(row.command_id, row.generation)
+                told.append(
+                    Told(row.command_id, row.generation, job_id, "", "leaves", released_at=row.ended_at)
+                )
+        return told
 
     async def _rows(self, command_ids: list[UUID]) -> Sequence[Row[Any]]:
         table = self._app.tables.processed_commands

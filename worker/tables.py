@@ -97,12 +97,13 @@ def _outbox(metadata: MetaData) -> Table:
         Column("written_at", Time(), nullable=False, server_default=utcnow()),
         Column("published_at", Time(), nullable=True),  # NULL: Redis does not know of it
         Index(None, "queue", "published_at", "id"),
+        Index(None, "command_id"),
         sqlite_autoincrement=True,  # an id is never given again
     )
 
 
 def _relays(metadata: MetaData) -> Table:
-    """One row for each queue: which process publishes its outbox, and to which Redis."""
+    """One row for each queue: which process leads, to which Redis it publishes, how far it has pruned."""
     return Table(
         "relays",
         metadata,
@@ -110,6 +111,9 @@ def _relays(metadata: MetaData) -> Table:
         Column("owner", string(64), nullable=False),
         Column("seen_at", Time(), nullable=False, server_default=utcnow()),
         Column("epoch", string(100), nullable=False, default="", server_default=""),
+        Column("feed_epoch", string(100), nullable=False, default="", server_default=""),
+        Column("pruned_until", Time(), nullable=True),  # endings of that time may be gone
+        Column("emptied_until", Time(), nullable=True),  # results of that time are
     )
 
 

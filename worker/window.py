@@ -1,20 +1,20 @@
 """Commands that come again after so long that their endings may be pruned: they are not applied, but kept.
 
-What is delivered twice finds its ending, and is applied once. Endings are pruned after a while (pruner.py):
-a command that is older may have ended. A Redis that was restored from an old backup brings such ones back.
-The age counts from when it was accepted, due, replayed, or set free by a person, whichever was last, by the
-clocks of the servers.
+What is delivered twice finds its ending, and is applied once. Old endings are pruned (pruner.py): a command
+of that time may have had one. A Redis that was restored from an old backup brings such commands back. Their
+time is when they were accepted, due, replayed, or set free by a person, whichever was last, by the clocks of
+the servers.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from .failure import Cause, Failure
-from .types import utcnow
 
 if TYPE_CHECKING:
     from .app import App
@@ -22,27 +22,33 @@ if TYPE_CHECKING:
     from .received import Received
     from .transport import Transport
 
-_DAY = 86400
+APART = timedelta(minutes=5)
+"""So far the clocks of Redis and of the database may be apart."""
+_YOUNG = 1800.0
+"""Seconds after which a command is looked at, by this machine's clock: nothing is pruned before an hour."""
 
 
 def may_be_past(app: App, received: Received) -> bool:
-    """Whether a write may be too old, by this machine's clock: it may be wrong by half of the window."""
-    if time.time() - _since(received) <= app.options.retention / 2:
+    """Whether a write is so old that its ending might be pruned: to be found out by `refusal`."""
+    if time.time() - _since(received) <= _YOUNG:
         return False
     command = app.registry.get(received.envelope.kind) if received.envelope else None
     return command is None or not command.read_only
 
 
 async def refusal(transport: Transport, delivery: Delivery, received: Received) -> Failure | None:
-    """Say why a write is not begun, if it is too old by the database's clock."""
-    since = max(_since(received), await transport.released(delivery.command_id))
+    """Say why a write is not begun, if endings of its time are pruned, or are about to be."""
+    relays = transport.app.tables.relays
     async with transport.app.transaction(read_only=True) as session:
-        now = (await session.execute(select(utcnow()))).scalar_one()
-    age, kept = now.timestamp() - since, transport.app.options.retention
-    if age <= kept:
+        pruned = (await session.execute(select(func.max(relays.c.pruned_until)))).scalar_one()
+    if pruned is None:
+        return None
+    since = max(_since(received), await transport.released(delivery.command_id))
+    then = datetime.fromtimestamp(since, UTC)
+    if then > pruned + APART:
         return None
     message = (
-        f"it came after {age / _DAY:.1f} days, and endings are kept for {kept / _DAY:g} (WORKER_RETENTION): "
+        f"it is of {then:%Y-%m-%d %H:%M} UTC, and endings of that time are pruned (WORKER_RETENTION): "
         "it may have been applied before; look whether it was, then replay or drop it"
     )
     return Failure(Cause.REFUSED, "too_old", message, "TooOld")

@@ -188,6 +188,11 @@ class Command(Payload, Generic[R_co]):
             type.__setattr__(cls, "_result_adapter", adapter)
         return adapter
 
+    @classmethod
+    def returns_something(cls) -> bool:
+        """Whether its result can be anything but None."""
+        return _result_of(cls) is not type(None) and _result_of(cls) is not None
+
     def dump_result(self, value: Any) -> Any:
         """Turn a handler's result into JSON values; one of another type raises PydanticSerializationError."""
         return self.result_type().dump_python(value, mode="json", warnings="error")

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 WORKER = "python -m worker --app shop.jobs:app"
 SEND = "python -m producers --commands shop.commands send"
-OURS = {"processed_commands", "dead_letters", "outbox", "relays", "worker_alembic_version"}
+OURS = {"processed_commands", "dead_letters", "outbox", "relays", "feed", "worker_alembic_version"}
 ORDER = json.dumps(
     {"login": "ada", "lines": [{"article": "tea", "cents": 300}, {"article": "cup", "cents": 900}]}
 )

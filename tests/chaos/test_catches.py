@@ -126,7 +126,7 @@ STEPS = {
     ),
     "nobody is told that the way is free": (
         "producers/lanes.lua",
-        "freed = not tried[other] and set_free(other, by_a_person) or freed",
+        "freed = not tried[other] and set_free(other, released) or freed",
         "",
     ),
     "a dead command lets its lanes go": (

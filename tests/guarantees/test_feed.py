@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, update
@@ -16,19 +17,18 @@ from producers.commands import (
     CreateUsers,
     DeleteUser,
     GetUser,
+    ImportUsers,
     UpdateUser,
     UpdateUsersWhere,
 )
 from producers.feed import Change, changes
 from tests.guarantees.conftest import Counters, Drain, MakeApp, Running, on_engine
 from tests.guarantees.counters import Bump, bump
-from tests.guarantees.test_outbox import lose_redis
+from tests.guarantees.test_outbox import Leading, lose_redis
 from tests.waiting import until
 from worker.app import App
 from worker.epochs import Epochs
 from worker.feeder import Feeder
-from worker.leader import Leader
-from worker.relay import Relay
 from worker.tables import worker_tables
 
 pytestmark = pytest.mark.databases("postgresql", "mariadb", "sqlite")
@@ -40,12 +40,20 @@ def feeding(make_app: MakeApp) -> App:
     return make_app(feed=True)
 
 
+class Beside(Feeder):
+    """A feeder that has no relay in its process to find out the epoch."""
+
+    async def turn(self) -> None:
+        await self._epochs.current(self._leader.leads)
+        await super().turn()
+
+
 @pytest.fixture
 async def feeder(feeding: App, producer: Producer) -> Feeder:
     """A feeder beside those of the workers."""
-    leader = Leader(feeding)
+    leader, epochs = Leading(feeding), Epochs(feeding, producer.redis)
     leader.is_leading = True
-    return Feeder(feeding, producer.redis, leader, Epochs(feeding, producer.redis))
+    return Beside(feeding, producer.redis, leader, epochs)
 
 
 async def told(producer: Producer, count: int) -> list[Change]:
@@ -94,13 +102,45 @@ async def test_what_is_committed_is_told_and_nothing_else(
         ("user.update", "user", str(other), 2),
         ("user.delete", "user", str(one), None),
         ("user.update_where", "user", "", None),
-        ("atomic", "user", str(other), 4),
-        ("atomic", "user", str(linus), 1),
+        ("user.update", "user", str(other), 4),
+        ("user.create", "user", str(linus), 1),
         ("user.create_many", "user", mary, 1),
         ("user.create_many", "user", jean, 1),
     ]
     assert found[0].command_id == ada.command_id
     assert [change.position for change in found] == sorted(change.position for change in found)
+
+
+@on_engine
+async def test_what_came_to_nothing_is_not_told(
+    feeding: App, feeder: Feeder, producer: Producer, drain: Drain
+) -> None:
+    ada = CreateUser(username="ada")
+    await producer.send(ada)
+    await drain(feeding)
+    grace = CreateUser(username="grace")
+    commands: list[Command[Any]] = [
+        UpdateUser(id=uuid4(), name="nobody"),
+        DeleteUser(id=uuid4()),
+        UpdateUsersWhere(where=F.name == "nobody", name="H"),
+        UpdateUsersWhere(where=F.username == "ada", name="H", dry_run=True),
+        Atomic([UpdateUser(id=uuid4(), name="nobody"), DeleteUser(id=uuid4())]),
+        ImportUsers(rows=[CreateUser(username="ada")]),
+        CreateUsers(rows=[CreateUser(username="ada"), grace], on_duplicate="skip"),
+        ImportUsers(rows=[CreateUser(username="ada"), mary := CreateUser(username="mary")]),
+    ]
+    for command in commands:
+        await producer.send(command)
+        await drain(feeding)
+    await feeder.turn()
+    found = await told(producer, 3)
+    assert brief(found) == [
+        ("user.create", "user", str(ada.id), 1),
+        ("user.create_many", "user", found[1].key, 1),
+        ("user.import_many", "user", found[2].key, None),
+    ]
+    assert {found[1].key, found[2].key} == {str(grace.id), str(mary.id)}
+    assert await producer.redis.xlen(producer.keys.feed) == 3
 
 
 async def test_changes_of_a_row_come_in_the_order_of_their_commits(
@@ -137,8 +177,14 @@ async def test_what_was_published_and_not_noted_comes_twice(
 
 @on_engine
 async def test_a_redis_that_has_lost_it_is_told_again_what_was_told_in_the_last_hour(
-    feeding: App, feeder: Feeder, producer: Producer, drain: Drain, database: AsyncEngine
+    feeding: App,
+    feeder: Feeder,
+    producer: Producer,
+    drain: Drain,
+    database: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("worker.feeder._FORGETS_EVERY", 0.0)
     await producer.send_many([CreateUser(username=name) for name in ("ada", "grace")])
     await drain(feeding)
     await feeder.turn()
@@ -149,7 +195,6 @@ async def test_a_redis_that_has_lost_it_is_told_again_what_was_told_in_the_last_
         await connection.execute(old.values(published_at=first.published_at - timedelta(hours=2)))
     await feeder.turn()
     await lose_redis(producer)
-    await Relay(feeding, producer.redis).publish()
     await feeder.turn()
     [again] = await told(producer, 1)
     assert again.position > first.id

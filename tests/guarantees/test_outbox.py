@@ -11,13 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from producers import Command, CommandDead, CommandParked, CommandRejected, PayloadTooLarge, Producer
 from producers.commands import CreateUser, GetUser
 from producers.outbox import Outbox, Written, send, send_many
+from producers.settings import QueueSettings
 from tests.guarantees.conftest import Drain, MakeApp, Rows, Running, on_engine
 from tests.guarantees.journal import JOURNAL, Write
 from tests.guarantees.test_in_order import Books, Unsteady, books, handlers, no_trace, parked
 from tests.waiting import until
 from worker.app import App
+from worker.epochs import only_there
 from worker.leader import Leader
 from worker.outbox import OutboxRows
+from worker.process import Process
 from worker.relay import Relay
 from worker.replay import replay
 from worker.tables import worker_tables
@@ -68,10 +71,26 @@ def desk(database: AsyncEngine, producer: Producer) -> Desk:
     return Desk(database, producer)
 
 
+class Leading(Leader):
+    """One that leads whoever else does, and takes the lead from nobody."""
+
+    async def leads(self) -> bool:
+        return True
+
+    async def resign(self) -> None:
+        pass
+
+
+def relay_of(app: App, producer: Producer) -> Relay:
+    """Make a relay beside those of the workers."""
+    leader = Leading(app)
+    leader.is_leading = True
+    return Relay(app, producer.redis, leader)
+
+
 @pytest.fixture
 def relay(journal_app: App, producer: Producer) -> Relay:
-    """A relay beside those of the workers."""
-    return Relay(journal_app, producer.redis)
+    return relay_of(journal_app, producer)
 
 
 def lines(book: str, *numbers: int) -> list[Write]:
@@ -137,7 +156,7 @@ async def test_what_waited_for_a_worker_is_drained_and_its_results_are_told(
     await drain(app)
     told = [await one.receipt(desk.producer).result(5) for one in written]
     assert [user.username for user in told] == ["u0", "u1", "u2"]
-    await Relay(app, desk.producer.redis).turn()
+    await relay_of(app, desk.producer).turn()
     assert await desk.left() == 0
 
 
@@ -319,7 +338,7 @@ async def test_a_relay_that_is_killed_before_it_notes_what_it_has_published_does
     with monkeypatch.context() as patched:
         patched.setattr(Relay, "_note", killed)
         with pytest.raises(KeyboardInterrupt):
-            await Relay(journal_app, desk.producer.redis).publish()
+            await relay_of(journal_app, desk.producer).publish()
     await relay.publish()
     await drain(journal_app)
     assert await books() == {"a": [*range(300)]}
@@ -361,7 +380,7 @@ async def test_a_full_queue_takes_what_is_accepted_already(make_app: MakeApp, de
     app = make_app()
     app.queue = app.queue.model_copy(update={"max": 1})
     await desk.write(CreateUser(username="ada"), CreateUser(username="grace"))
-    await Relay(app, desk.producer.redis).publish()
+    await relay_of(app, desk.producer).publish()
     assert await desk.producer.redis.zcard(desk.producer.settings.name) == 2
 
 
@@ -414,6 +433,76 @@ async def test_a_redis_that_is_lost_again_while_it_is_restored_is_restored_once_
 
 
 @on_engine
+async def test_where_another_process_found_out_a_loss_the_outbox_goes_on(
+    journal_app: App, relay: Relay, desk: Desk, drain: Drain, books: Books
+) -> None:
+    await relay.publish()
+    relays = worker_tables(None).relays
+    async with desk.database.begin() as connection:
+        await connection.execute(relays.update().values(epoch=""))  # and was killed before it restored it
+    await desk.write(*lines("a", *range(250)))
+    for _ in range(3):
+        await relay.publish()
+    async with AsyncSession(desk.database) as session:
+        assert await OutboxRows(worker_tables(None), desk.outbox.queue).waiting(session) == (0, None)
+    await drain(journal_app)
+    assert await books() == {"a": [*range(250)]}
+
+
+async def test_one_that_leads_no_longer_does_not_write_down_what_it_restored(
+    journal_app: App, producer: Producer, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lapsing(Leading):
+        left = 2
+
+        async def leads(self) -> bool:
+            self.left -= 1
+            return self.left >= 0
+
+    lapsing = Relay(journal_app, producer.redis, leader := Lapsing(journal_app))
+    await desk.write(*lines("a", 1, 2))
+    monkeypatch.setattr("worker.epochs._STEP", 1)
+    assert not await lapsing.publish()
+    assert await producer.redis.zcard(producer.keys.queue) == 0
+    leader.left = 10
+    await lapsing.publish()
+    assert await producer.redis.zcard(producer.keys.queue) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "is_there"),
+    [(("word", ""), True), (("word", "1234"), False), (("other", ""), False), (("", ""), False)],
+)
+async def test_a_script_for_one_redis_does_nothing_in_another(
+    producer: Producer, said: tuple[str, str], *, is_there: bool
+) -> None:
+    await producer.redis.set(producer.keys.epoch, "word")
+    script = producer.redis.register_script(only_there("return 1"))
+    assert (await script(keys=[producer.keys.epoch], args=said) == 1) is is_there
+    process = (await producer.redis.info("server"))["run_id"]
+    assert await script(keys=[producer.keys.epoch], args=["word", process]) == 1
+
+
+async def test_a_full_redis_is_restored_and_drained(
+    make_app: MakeApp, own_redis_url: str, queue_name: str, books: Books
+) -> None:
+    settings = QueueSettings(redis_url=own_redis_url, name=queue_name, redis_retries=0, headroom=0)
+    app = make_app(handlers(Unsteady()))
+    app.queue = settings
+    async with Producer(settings=settings) as producer:
+        sent = await producer.send_many(lines("a", 1, 2, 3))
+        await producer.redis.config_set("maxmemory", 1)
+        try:
+            worker = Process(app, burst=True, handle_signals=False)
+            await worker.async_run()
+            await worker.close()
+        finally:
+            await producer.redis.config_set("maxmemory", 0)
+    assert len(sent) == 3
+    assert await books() == {"a": [1, 2, 3]}
+
+
+@on_engine
 async def test_a_replay_that_redis_has_lost_is_replayed_again(
     journal_app: App, relay: Relay, handler: Unsteady, desk: Desk, drain: Drain, books: Books
 ) -> None:
@@ -446,7 +535,7 @@ async def test_what_a_lost_redis_said_is_not_noted(
     async def late(self: Relay, *about: Any) -> None:
         await desk.lose_redis()
         monkeypatch.setattr(Relay, "_note", noting)
-        await Relay(journal_app, desk.producer.redis).publish()  # it restores, and publishes
+        await relay_of(journal_app, desk.producer).publish()  # it restores, and publishes
         await desk.lose_redis()
         await noting(self, *about)
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from producers import CommandDead, CommandRejected, Producer, QueueSettings, ResultExpired
@@ -26,11 +26,12 @@ from worker.leader import Leader
 from worker.pruner import Pruner
 from worker.replay import drop, replay
 from worker.tables import worker_tables
+from worker.types import utcnow
 
 __all__ = ["books"]
 
 pytestmark = pytest.mark.databases("postgresql", "mariadb", "sqlite")
-ENDINGS = worker_tables(None).processed_commands
+ENDINGS, RELAYS = worker_tables(None).processed_commands, worker_tables(None).relays
 DAY = 86_400_000
 
 
@@ -44,10 +45,12 @@ async def grow_old(database: AsyncEngine, endings: Rows, ids: Collection[UUID], 
                 await connection.execute(mine.values(ended_at=row.ended_at - timedelta(days=days)))
 
 
-async def delay(producer: Producer, ids: Collection[UUID], *, days: float, due: float | None = None) -> None:
+async def delay(
+    producer: Producer, ids: Collection[UUID], *, days: float, due: float | None = None, generation: int = 0
+) -> None:
     """Have commands be accepted so long ago that wait in Redis, and due with that, or at another time."""
     for command_id in ids:
-        key = producer.keys.job(command_id)
+        key = producer.keys.job(command_id, generation)
         job = json.loads(await producer.redis.get(key))
         stamp = job["a"][1]
         stamp["due"] -= round((days if due is None else due) * DAY)
@@ -62,8 +65,25 @@ async def bring_back(producer: Producer, backup: dict[bytes, bytes]) -> None:
         await producer.redis.restore(key, 0, value)
 
 
-def pruner(app: App) -> Pruner:
-    return Pruner(app, Leader(app))
+async def prune(app: App) -> None:
+    """Have a process that leads prune: it says what it will delete, then deletes it."""
+    leader = Leader(app)
+    assert await leader.leads()
+    pruner = Pruner(app, leader)
+    for _ in range(2):
+        await pruner.turn()
+    await leader.resign()
+
+
+@pytest.fixture
+async def weeks_later(app: App, database: AsyncEngine) -> None:
+    """Endings were pruned until a week ago."""
+    leader = Leader(app)
+    assert await leader.leads()
+    await leader.resign()
+    async with database.begin() as connection:
+        now = (await connection.execute(select(utcnow()))).scalar_one()
+        await connection.execute(update(RELAYS).values(pruned_until=now - timedelta(days=7)))
 
 
 async def left(endings: Rows) -> set[UUID]:
@@ -79,7 +99,7 @@ async def test_results_go_before_their_endings(
     await drain(app)
     await grow_old(database, endings, {old.command_id}, days=2)
     await grow_old(database, endings, {older.command_id}, days=7.1)
-    await pruner(app).prune()
+    await prune(app)
     assert await left(endings) == {old.command_id, new.command_id}
     await lose_redis(producer)
     again = await producer.send_many([users[0], users[2]], command_ids=["old", "new"])
@@ -108,7 +128,7 @@ async def test_what_somebody_may_still_ask_for_stays(
     ids = {one.command_id for one in (applied, rejected, replayed, written)}
     assert await left(endings) == ids
     await grow_old(database, endings, ids, days=8)
-    await pruner(app).prune()
+    await prune(app)
     assert await left(endings) == {rejected.command_id, written.command_id}
 
 
@@ -133,10 +153,16 @@ async def test_many_are_pruned_a_few_at_a_time_by_the_process_that_leads(
         )
     first, second = Leader(app), Leader(app)
     assert (await first.leads(), await second.leads()) == (True, False)
-    await Pruner(app, second).turn()
-    assert await left(endings) == {*ids}
-    await Pruner(app, first).turn()
+    idle, pruner = Pruner(app, second), Pruner(app, first)
+    for turn in (idle.turn, idle.turn, pruner.turn):
+        await turn()
+        assert await left(endings) == {*ids}
+    await pruner.turn()
     assert await left(endings) == {*ids[13:]}
+    await grow_old(database, endings, ids[13:15], days=9)  # before what was pruned last
+    for _ in range(60):
+        await pruner.turn()
+    assert await left(endings) == {*ids[15:]}
 
 
 async def test_what_an_old_backup_brings_back_is_kept_for_a_person(
@@ -158,13 +184,14 @@ async def test_what_an_old_backup_brings_back_is_kept_for_a_person(
     await drain(app)  # its ending is there
     assert (await counters(), await letters()) == ({"n": 1}, [])
     await grow_old(database, endings, {sent.command_id}, days=8)
-    await pruner(app).prune()
+    await prune(app)
     await bring_back(producer, backup)
     await drain(app)
-    with pytest.raises(CommandRejected, match=r"came after 8\.0 days, and endings are kept for 7"):
+    with pytest.raises(CommandRejected, match="endings of that time are pruned"):
         await sent.result(10)
     [letter] = await letters()
-    assert (letter.code, letter.state, await counters()) == ("too_old", "rejected", {"n": 1})
+    assert (letter.code, letter.state, letter.attempts) == ("too_old", "rejected", 0)
+    assert await counters() == {"n": 1}
     await replay(app, producer.redis, sent.command_id)
     await drain(app)
     assert await counters() == {"n": 2}
@@ -191,6 +218,7 @@ def lines(*numbers: int) -> list[Any]:
 
 
 @on_engine
+@pytest.mark.usefixtures("weeks_later")
 async def test_a_lane_of_an_old_backup_is_refused_to_its_end(
     journal_app: App, producer: Producer, letters: Rows, drain: Drain, books: Books
 ) -> None:
@@ -206,6 +234,7 @@ async def test_a_lane_of_an_old_backup_is_refused_to_its_end(
 
 @pytest.mark.parametrize("by", ["replay", "drop"])
 @on_engine
+@pytest.mark.usefixtures("weeks_later")
 async def test_what_waited_for_a_person_is_not_too_old(
     by: str, journal_app: App, handler: Unsteady, producer: Producer, drain: Drain, books: Books
 ) -> None:
@@ -225,6 +254,76 @@ async def test_what_waited_for_a_person_is_not_too_old(
     assert await books() == {"a": [*([1] if by == "replay" else []), 2, 3, 4, 5]}
 
 
+@pytest.mark.parametrize("by", ["replay", "drop"])
+@on_engine
+async def test_an_old_backup_in_which_a_person_sets_it_free_does_not_bring_it_back(
+    by: str,
+    journal_app: App,
+    handler: Unsteady,
+    producer: Producer,
+    database: AsyncEngine,
+    endings: Rows,
+    letters: Rows,
+    drain: Drain,
+    books: Books,
+) -> None:
+    handler.deadly = {1}
+    dead, behind = await producer.send_many(lines(1, 2))
+    await drain(journal_app)
+    handler.deadly.clear()
+    backup = {}
+    if by == "replay":
+        await replay(journal_app, producer.redis, dead.command_id)
+        await delay(producer, {dead.command_id}, generation=1, days=8)
+    else:
+        backup = await kept(producer)
+        await drop(journal_app, producer.redis, dead.command_id)
+    await delay(producer, {behind.command_id}, days=8)
+    mark = producer.keys.mark(dead.command_id)
+    if by == "replay":
+        long_ago = int(await of_hash(producer, mark, "released")) - 8 * DAY
+        await set_of_hash(producer, mark, "released", long_ago)
+        backup = await kept(producer)
+    else:  # what waited is as old in the backup
+        backup[producer.keys.job(behind.command_id).encode()] = await producer.redis.dump(
+            producer.keys.job(behind.command_id)
+        )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(window, "may_be_past", lambda *_: False)
+        await drain(journal_app)
+    once = await books()
+    await grow_old(database, endings, {dead.command_id, behind.command_id}, days=8)
+    await prune(journal_app)
+    assert await left(endings) == {dead.command_id}
+    await bring_back(producer, backup)
+    if by == "drop":
+        await drop(journal_app, producer.redis, dead.command_id)  # once more
+    await drain(journal_app)
+    assert await books() == once
+    assert "too_old" in [letter.code for letter in await letters()]
+
+
+async def of_hash(producer: Producer, key: str, field: str) -> str:
+    reading: Any = producer.redis.hget(key, field)
+    return str((await reading).decode())
+
+
+async def set_of_hash(producer: Producer, key: str, field: str, value: int) -> None:
+    writing: Any = producer.redis.hset(key, field, str(value))
+    await writing
+
+
+@pytest.mark.usefixtures("weeks_later")
+async def test_one_that_came_too_late_besides_is_looked_at_by_a_person_all_the_same(
+    journal_app: App, producer: Producer, letters: Rows, drain: Drain
+) -> None:
+    sent = await producer.send(Write(book="a", line=1), deadline=0.01)
+    await delay(producer, {sent.command_id}, days=8)
+    await drain(journal_app)
+    assert [letter.code for letter in await letters()] == ["too_old"]
+
+
+@pytest.mark.usefixtures("weeks_later")
 async def test_a_delayed_command_counts_from_when_it_was_due(
     journal_app: App, producer: Producer, drain: Drain, books: Books
 ) -> None:
@@ -234,6 +333,7 @@ async def test_a_delayed_command_counts_from_when_it_was_due(
     assert await books() == {"a": [1]}
 
 
+@pytest.mark.usefixtures("weeks_later")
 async def test_a_read_is_answered_however_old(
     journal_app: App, producer: Producer, letters: Rows, drain: Drain
 ) -> None:
@@ -244,6 +344,7 @@ async def test_a_read_is_answered_however_old(
 
 
 @on_engine
+@pytest.mark.usefixtures("weeks_later")
 async def test_one_that_could_not_be_looked_at_is_looked_at_again(
     journal_app: App,
     producer: Producer,
@@ -279,6 +380,8 @@ async def test_verify_names_nothing_as_lost_whose_ending_may_be_pruned(
         await lose_redis(producer)
         found, _ = await compared(app, producer.redis, ledger)
         assert found.accepted == {"lost": 1}
-        ledger.write_text(ledger.read_text().replace("at 17", "at 16"))
+        at, *lines = ledger.read_text().splitlines(keepends=True)
+        long_ago = int(at.removeprefix("at ")) - 8 * 86_400
+        ledger.write_text("".join([f"at {long_ago}\n", *lines]))
         found, named = await compared(app, producer.redis, ledger)
     assert (found.accepted, found.lost, named) == ({"pruned": 1}, 0, [])

@@ -25,7 +25,7 @@ from worker.tables import worker_tables
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-OWN = {"processed_commands", "dead_letters", "outbox", "relays"}
+OWN = {"processed_commands", "dead_letters", "outbox", "relays", "feed"}
 DOMAIN = set(Base.metadata.tables)
 VERSIONS = {"worker_alembic_version", "example_alembic_version"}
 SCHEMAS = [None, "worker's own"]

@@ -324,7 +324,7 @@ class Interleavings(RuleBasedStateMachine):
             self.dead[sent.id] = sent
 
     def _deposit(self, sent: Sent, then: str) -> None:
-        about = [sent.id, sent.generation, sent.job_id, "{}", then, len(sent.lanes), *sent.lanes]
+        about = [sent.id, sent.generation, sent.job_id, "{}", then, "", len(sent.lanes), *sent.lanes]
         self._eval(DEPOSIT, 3_600_000, 3_600_000, "1", *about)
 
     def _drop(self, command_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What was changed, for those who want to hear of it."""
+"""What was changed, for those who want to hear of it; how far endings are pruned."""
 
 from collections.abc import Sequence
 
@@ -35,9 +35,17 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_feed_queue_published_at_id"), "feed", ["queue", "published_at", "id"], schema=schema
     )
+    op.create_index(op.f("ix_outbox_command_id"), "outbox", ["command_id"], schema=schema)
+    feed_epoch = sa.Column("feed_epoch", string(100), server_default="", nullable=False)
+    for column in (feed_epoch, sa.Column("pruned_until", Time()), sa.Column("emptied_until", Time())):
+        op.add_column("relays", column, schema=schema)
 
 
 def downgrade() -> None:
     """Take back."""
     schema: str | None = context.config.attributes["schema"]
+    with op.batch_alter_table("relays", schema=schema) as relays:
+        for column in ("emptied_until", "pruned_until", "feed_epoch"):
+            relays.drop_column(column)
+    op.drop_index(op.f("ix_outbox_command_id"), "outbox", schema=schema)
     op.drop_table("feed", schema=schema)
