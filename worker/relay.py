@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _BATCH, _PAGE = 200, 1000
 _BATCHES = 10
 """Most batches of one turn: the lease is renewed between turns."""
-_LOOKED_EVERY, _OLD, _BETWEEN = 1.0, 10.0, 0.05
+_LOOKED_EVERY, _OLD, _BETWEEN, _PATIENCE = 1.0, 10.0, 0.05, 15.0
 
 
 class Relay(Chore):
@@ -69,8 +69,9 @@ class Relay(Chore):
             await self._look_after()
 
     async def publish_all(self) -> None:
-        """Have all be published that is new: by this process, or by the one that leads."""
-        while True:
+        """Have all be published that is new: by this process, or in a while by the one that leads."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until or self._leader.is_leading:
             if await self._leader.leads():
                 if not await self.publish() and self._epochs.known is not None:
                     return
