@@ -197,10 +197,10 @@ def _kill_relays(probability: float) -> None:
     """Publish a few rows at a time; die between publishing them and noting it."""
     noting = relay.Relay._note
 
-    async def note(self: relay.Relay, *about: Any) -> None:
+    async def note(self: relay.Relay, *about: Any) -> bool:
         if random.random() < probability:  # noqa: S311
             os.kill(os.getpid(), signal.SIGKILL)
-        await noting(self, *about)
+        return await noting(self, *about)
 
     async def leads(_self: leader.Leader) -> bool:
         return True
