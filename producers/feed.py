@@ -15,8 +15,8 @@ from uuid import UUID
 if TYPE_CHECKING:
     from .client import Producer
 
-_BLOCK = 1000
-"""Milliseconds that Redis is waited for at a time."""
+_BLOCK = 1.0
+"""Seconds that Redis is waited for at a time, or less where its answers have less time."""
 _COUNT = 100
 
 
@@ -44,11 +44,12 @@ async def changes(producer: Producer, after: str = "$") -> AsyncIterator[Change]
     Redis is away: go on after the last `id`.
     """
     redis, stream = producer.redis, producer.keys.feed
+    block = round(min(_BLOCK, producer.settings.redis_timeout / 2) * 1000)
     if after == "$":  # while nothing comes, each look would begin anew
         newest: Any = await redis.xrevrange(stream, count=1)
         after = newest[0][0].decode() if newest else "0"
     while True:
-        found: Any = await redis.xread({stream: after}, count=_COUNT, block=_BLOCK)
+        found: Any = await redis.xread({stream: after}, count=_COUNT, block=block)
         for _, events in found or ():
             for event_id, fields in events:
                 after = event_id.decode()
