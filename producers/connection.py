@@ -63,25 +63,32 @@ class _Quick(_Base):  # type: ignore[misc]
         packed: list[bytes] = super().pack_command(*args)
         return packed
 
-    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
-        limit, self.socket_timeout = self.socket_timeout, None
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        if not self.is_connected:
+            await self.connect()
+        if check_health:
+            await self.check_health()
         try:
-            async with asyncio.timeout(limit):
-                await super().send_packed_command(*args, **kwargs)
+            async with asyncio.timeout(self.socket_timeout):
+                self._writer.writelines([command] if isinstance(command, bytes) else command)
+                await self._writer.drain()
         except TimeoutError:
             await self.disconnect(nowait=True)
             raise redis.exceptions.TimeoutError("Timeout writing to socket") from None
-        except RuntimeError as error:  # uvloop's, of a socket that is closed
-            raise redis.exceptions.ConnectionError(str(error)) from error
-        finally:
-            self.socket_timeout = limit
+        except (OSError, RuntimeError) as error:  # uvloop's, of a socket that is closed
+            await self.disconnect(nowait=True)
+            raise redis.exceptions.ConnectionError(f"Error while writing to socket: {error}") from error
+        except BaseException:  # half a command may have been sent
+            await self.disconnect(nowait=True)
+            raise
 
     async def can_read_destructive(self) -> bool:
         if not isinstance(self._parser, _AsyncHiredisParser):
             return bool(await super().can_read_destructive())
         stream: Any = self._reader
         unread: Any = self._parser._reader  # noqa: SLF001  # redis-py's own, as the buffer is asyncio's
-        return bool(stream.at_eof() or stream._buffer or unread.has_data())  # noqa: SLF001
+        is_over = stream.at_eof() or stream.exception() is not None
+        return bool(is_over or stream._buffer or unread.has_data())  # noqa: SLF001
 
 
 @asynccontextmanager

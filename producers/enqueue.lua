@@ -80,7 +80,9 @@ for _, arg in ipairs(accepted) do
   redis.call('DEL', mark, ours .. 'result:' .. id, ours .. 'failures:' .. job_id, 'arq:engine:' .. job_id)
   redis.call('HSET', mark, 'fingerprint', fingerprint, 'nonce', nonce, 'generation', generation,
     'lanes', ARGV[arg + 6])
-  if generation ~= '0' then redis.call('HSET', mark, 'released', string.format('%.0f', now)) end
+  if generation ~= '0' and redis.call('HEXISTS', ours .. 'stand:' .. id, 'parked') == 1 then -- others wait for this replay
+    redis.call('HSET', mark, 'released', string.format('%.0f', now))
+  end
   if due <= now and ARGV[arg + 6] .. ARGV[arg + 7] ~= '' then -- a delayed one stands in its lanes once it is due: join.lua
     if enter(id, job_id, score, split(ARGV[arg + 6]), split(ARGV[arg + 7]), generation ~= '0') then score = FAR end
   end

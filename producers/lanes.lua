@@ -88,6 +88,11 @@ end
 -- waited for a person, it is as good as accepted when that one `released` it: worker/window.py.
 local function set_free(id, released)
   local key, job, due, late = ours .. 'stand:' .. id, nil, nil, false
+  local mark = ours .. 'mark:' .. id
+  if released and redis.call('EXISTS', mark) == 1 then
+    local before = tonumber(redis.call('HGET', mark, 'released') or 0)
+    if before < tonumber(released) then redis.call('HSET', mark, 'released', released) end
+  end
   local stand = redis.call('HGETALL', key)
   for i = 1, #stand, 2 do
     local name, kind = stand[i], string.match(stand[i], '^(%a+)')
@@ -98,7 +103,6 @@ local function set_free(id, released)
     late = late or kind == 'late'
   end
   if not job then return false, stand end
-  if released then redis.call('HSET', ours .. 'mark:' .. id, 'released', released) end
   if late then
     redis.call('HSET', key, 'free', '') -- it is on its way to wait: the sweep looks whether it has been heard
   else

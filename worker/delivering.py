@@ -37,10 +37,7 @@ async def _in_turn(ctx: dict[str, Any], received: Received) -> tuple[Delivery, A
         delivery.unbegun = Ending.CANCELLED
     elif not await transport.lanes.may_run(delivery.command_id, ctx["job_id"], received.stamp):
         return delivery, Later(UNTIL_FREE)
-    elif window.may_be_past(transport.app, received):
-        delivery.first = False  # it may have ended long ago
-        delivery.conviction = await window.refusal(transport, delivery, received)
-    return delivery, await _carry_out(ctx, delivery)
+    return delivery, await _carry_out(ctx, delivery, received)
 
 
 async def _is_aborted(ctx: dict[str, Any], received: Received, delivery: Delivery) -> bool:
@@ -53,7 +50,7 @@ async def _is_aborted(ctx: dict[str, Any], received: Received, delivery: Deliver
     return await transport.lanes.waits(delivery.command_id, ctx["job_id"])
 
 
-async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
+async def _carry_out(ctx: dict[str, Any], delivery: Delivery, received: Received) -> Answer | Later:
     """Run it, beside others or, where it is a suspect, alone."""
     transport: Transport = ctx["transport"]
     suspicions, job_id = transport.suspicions, ctx["job_id"]
@@ -65,10 +62,10 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
         # A session that crashes cuts off those of all workers: of such suspects one runs at a time, anywhere.
         in_turn = nullcontext() if silent else suspicions.one_at_a_time(longest(transport.app))
         async with ctx["suspects"].alone(in_turn):
-            delivery.conviction = delivery.conviction or await suspects.convicted(delivery)
-            outcome = await executor.execute(transport.app, delivery)
+            delivery.conviction = await suspects.convicted(delivery)
+            outcome = await _execute(transport, delivery, received)
     else:
-        outcome = await executor.execute(transport.app, delivery)
+        outcome = await _execute(transport, delivery, received)
     if isinstance(outcome, Later) and outcome.crashed:
         await suspicions.note_crash(job_id)
     elif isinstance(outcome, Later) and (silent or suspected):
@@ -76,3 +73,11 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery) -> Answer | Later:
     if "breaker" in ctx:
         ctx["breaker"].learn(outcome)
     return outcome
+
+
+async def _execute(transport: Transport, delivery: Delivery, received: Received) -> Answer | Later:
+    """Have it executed; whether it is too old is asked last, right before its ending is looked for."""
+    if window.may_be_past(transport.app, received):
+        delivery.first = False  # it may have ended long ago
+        delivery.conviction = await window.refusal(transport, delivery, received) or delivery.conviction
+    return await executor.execute(transport.app, delivery)

@@ -28,7 +28,8 @@ while arg <= #ARGV do
     local known = (#lanes == 0 and ARGV[arg + 4] ~= '') and lanes_of(id) or lanes
     if parks then park(id, known)
     elseif #known > 0 or ARGV[arg + 4] ~= '' then
-      freed = leave(id, known, ARGV[arg + 5] ~= '' and ARGV[arg + 5] or released) or freed
+      local dropped = ARGV[arg + 5] ~= '' and redis.call('HEXISTS', ours .. 'stand:' .. id, 'parked') == 1
+      freed = leave(id, known, dropped and ARGV[arg + 5] or released) or freed
     end
     replies[#replies + 1] = 1
   end
