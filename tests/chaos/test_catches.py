@@ -34,9 +34,9 @@ MUTATIONS = {
     ),
     "a job is settled before its COMMIT": Mutation(
         "worker/delivering.py",
-        "        outcome = await executor.execute(transport.app, delivery)\n    if isinstance",
+        "        outcome = await _execute(transport, delivery, received)\n    if isinstance",
         "        import asyncio\n        from producers.wire import Answer\n"
-        "        asyncio.ensure_future(executor.execute(transport.app, delivery))\n"
+        "        asyncio.ensure_future(_execute(transport, delivery, received))\n"
         "        outcome = Answer(Ending.APPLIED)\n    if isinstance",
         "kills",
         "out of order",
