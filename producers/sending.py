@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from pydantic_core import to_json
 from uuid_utils.compat import uuid7
 
 from .commands import Command
 from .commands.lanes import NOWHERE, Standing, standing
 from .errors import PayloadTooLarge
-from .wire import Envelope, command_uuid
+from .wire import Envelope, command_uuid, compact
 
 R = TypeVar("R")
 _NOW = "+0"
@@ -111,9 +110,9 @@ class Sending:
         """List its arguments of the script."""
         times = f"{self.due} {self.deadline}" if self.deadline else self.due
         lanes, refs = self.standing
-        stamp = f',"lanes":{_json(lanes)}' if lanes else ""
+        stamp = f',"lanes":{compact(lanes)}' if lanes else ""
         if refs and self.due != _NOW:  # its worker will need them
-            stamp += f',"refs":{_json(refs)}'
+            stamp += f',"refs":{compact(refs)}'
         about = [str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times, stamp]
         return [*about, "\0".join(lanes), "\0".join(refs)]
 
@@ -125,10 +124,6 @@ def with_ids(
     if command_ids is None:
         return ((command, None) for command in commands)
     return zip(commands, command_ids, strict=True)
-
-
-def _json(names: tuple[str, ...]) -> str:
-    return to_json(names).decode()
 
 
 def _since(start: datetime, time: str) -> str:

@@ -164,7 +164,7 @@ class Envelope:
 
     def encode(self) -> str:
         """Return it as compact JSON."""
-        return _dumps(
+        return compact(
             {
                 "format": FORMAT,
                 "id": str(self.id),
@@ -256,8 +256,6 @@ def _error_class(code: str, ending: Ending) -> type[CommandError]:
     return CommandDead if ending in {Ending.DEAD, Ending.DROPPED} else CommandRejected
 
 
-def _dumps(value: Any) -> str:
-    try:
-        return to_json(value).decode()
-    except PydanticSerializationError:  # as above
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def compact(value: Any) -> str:
+    """Write a JSON value without spaces."""
+    return to_json(value).decode()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from producers.wire import Ending
 
-from . import executor, suspects, window
+from . import doubt, executor, suspects, window
 from .delivery import Later
 from .service import longest
 
@@ -62,8 +63,7 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery, received: Received
         # A session that crashes cuts off those of all workers: of such suspects one runs at a time, anywhere.
         in_turn = nullcontext() if silent else suspicions.one_at_a_time(longest(transport.app))
         async with ctx["suspects"].alone(in_turn):
-            delivery.conviction = await suspects.convicted(delivery)
-            outcome = await _execute(transport, delivery, received)
+            outcome = await _execute_suspect(transport, delivery, received)
     else:
         outcome = await _execute(transport, delivery, received)
     if isinstance(outcome, Later) and outcome.crashed:
@@ -72,6 +72,16 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery, received: Received
         await suspicions.clear(job_id)
     if "breaker" in ctx:
         ctx["breaker"].learn(outcome)
+    return outcome
+
+
+async def _execute_suspect(transport: Transport, delivery: Delivery, received: Received) -> Answer | Later:
+    """Have a suspect executed; where PostgreSQL did not crash, the end of its session is not its fault."""
+    delivery.conviction = await suspects.convicted(delivery)
+    before = await doubt.last_crash(transport.app)
+    outcome = await _execute(transport, delivery, received)
+    if isinstance(outcome, Later) and outcome.crashed and before is not None:
+        return replace(outcome, crashed=before != await doubt.last_crash(transport.app))
     return outcome
 
 

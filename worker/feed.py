@@ -7,13 +7,13 @@ their commits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import delete, insert, select
 
-from producers.commands import Atomic
+from producers.commands import Atomic, Imported
 from producers.commands.lanes import lane, standing
 
 from .publishing import PublishedRows
@@ -70,40 +70,43 @@ def _changed(command: Command[Any], result: object) -> Iterator[_Changed]:
     condition, it is one row without a key. Of a result that says that nothing was done, it is none.
     """
     if isinstance(command, Atomic) and isinstance(result, list):
-        for part, came in zip(command.commands, result, strict=False):
+        for part, came in zip(command.commands, result, strict=True):
             yield from _changed(part, came)
         return
-    if getattr(command, "dry_run", False) or _is_nothing(command, result):
+    imported = Imported.model_validate(result) if command.returns() is Imported else None
+    if getattr(command, "dry_run", False) or _is_nothing(command, result, imported):
         return
     entity = command.kind.partition(".")[0]
-    versions = dict(_versions(result))
-    named = [name.partition(":") for name in _named(command, result)]
-    if versions:  # it tells which of its own rows there are
-        named = [(of, "", key) for of, _, key in named if of != entity or key in versions]
-        named += [(entity, "", key) for key in versions if (entity, "", key) not in named]
-    for of, _, key in named or [(entity, "", "")]:
-        yield _Changed(command.kind, of, key, versions.get(key) if of == entity else None)
+    named = [name for name in standing(command).lanes if not name.startswith(":")]
+    returned = {lane(entity, key): version for key, version in _versions(result)}
+    own = {name for name in named if name.startswith(f"{entity}:")}
+    if imported is not None:
+        left_out = {lane(entity, key) for key in _left_out(command, imported) if key is not None}
+    elif isinstance(result, list):
+        left_out = own - {*returned}
+    else:
+        left_out = set()
+        if own and not own & {*returned}:
+            returned = {}  # it returns something else
+    names = dict.fromkeys([*(name for name in named if name not in left_out), *returned])
+    for name in names or [f"{entity}:"]:
+        of, _, key = name.partition(":")
+        yield _Changed(command.kind, of, key, returned.get(name))
 
 
-def _is_nothing(command: Command[Any], result: object) -> bool:
+def _is_nothing(command: Command[Any], result: object, imported: Imported | None) -> bool:
     """Whether a result says that nothing was done: False, 0, no rows, None where it could be something."""
-    if isinstance(result, Mapping) and "written" in result:
-        return not result["written"]
+    if imported is not None:
+        return not imported.written
     if isinstance(result, list):
         return not any(result)
-    return result in (False, 0) or (result is None and command.returns_something())
+    return result in (False, 0) or (result is None and command.returns() not in (None, type(None), Any))
 
 
-def _named(command: Command[Any], result: object) -> list[str]:
-    """Name the lanes of the rows that a command names, but for those that an import has not written."""
-    lanes = [name for name in standing(command).lanes if not name.startswith(":")]
-    if isinstance(result, Mapping) and "written" in result:
-        rows: Sequence[Any] = getattr(command, "rows", ())
-        kept_out = {*result["duplicates"], *(place for one in result["rejected"] for place in one["rows"])}
-        entity = command.kind.partition(".")[0]
-        out = {lane(entity, rows[place].lane_key()) for place in kept_out if rows[place].lane_key()}
-        return [name for name in lanes if name not in out]
-    return lanes
+def _left_out(command: Any, imported: Imported) -> Iterator[tuple[Any, ...] | None]:
+    """Give the keys of the rows that an import has not written."""
+    for place in (*imported.duplicates, *(place for one in imported.rejected for place in one.rows)):
+        yield command.rows[place].lane_key()
 
 
 def _versions(result: object) -> Iterator[tuple[str, int | None]]:

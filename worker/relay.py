@@ -21,8 +21,7 @@ from .chore import Chore
 from .dead_letters import write_conflict
 from .delivery import Delivery, Failures
 from .deposits import Deposits, Told
-from .epochs import Epoch, Epochs, only_there
-from .leader import Leader
+from .epochs import only_there
 from .logs import log
 from .outbox import OutboxRows
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from .app import App
+    from .epochs import Epoch, Epochs
+    from .leader import Leader
 
 _BATCH, _PAGE = 200, 1000
 _BATCHES = 10
@@ -46,15 +47,13 @@ class Relay(Chore):
     name = "relay"
     every = 0.2
 
-    def __init__(
-        self, app: App, redis: Redis, leader: Leader | None = None, epochs: Epochs | None = None
-    ) -> None:
+    def __init__(self, app: App, redis: Redis, leader: Leader, epochs: Epochs) -> None:
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
         self._outbox = OutboxRows(app.tables, app.queue.name)
         self._deposits = Deposits(redis, app.queue)
         self._headroom = Headroom(redis, app.queue.headroom)
         self._publish = redis.register_script(only_there(ENQUEUE))
-        self._leader, self._epochs = leader or Leader(app), epochs or Epochs(app, redis)
+        self._leader, self._epochs = leader, epochs
         self._looked_at, self._after = 0.0, 0
         self._unreadable: set[int] = set()
 

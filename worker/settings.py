@@ -79,7 +79,7 @@ class WorkerOptions(Settings):
     retention: float = Field(
         default=7 * 86400,
         ge=3600,
-        description="Seconds that endings are kept; a command that is older goes to the dead letters.",
+        description="Seconds that endings are kept, and with them the knowledge of what was applied.",
     )
     result_retention: float = Field(
         default=86400, ge=0, description="Seconds that the database keeps results in them."

@@ -180,18 +180,22 @@ class Command(Payload, Generic[R_co]):
         return cls.model_validate(payload)
 
     @classmethod
+    def returns(cls) -> Any:
+        """Return the type of its result, as it is written in the class; Any where it is not."""
+        for base in cls.__mro__:
+            arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args")
+            if arguments:
+                return arguments[0]
+        return Any
+
+    @classmethod
     def result_type(cls) -> TypeAdapter[Any]:
         """Return the adapter that checks and parses this command's result."""
         adapter = cls.__dict__.get("_result_adapter")
         if adapter is None:
-            adapter = TypeAdapter(_result_of(cls))
+            adapter = TypeAdapter(cls.returns())
             type.__setattr__(cls, "_result_adapter", adapter)
         return adapter
-
-    @classmethod
-    def returns_something(cls) -> bool:
-        """Whether its result can be anything but None."""
-        return _result_of(cls) is not type(None) and _result_of(cls) is not None
 
     def dump_result(self, value: Any) -> Any:
         """Turn a handler's result into JSON values; one of another type raises PydanticSerializationError."""
@@ -223,11 +227,3 @@ class Query(Command[R_co]):
     """A command that only reads: it runs in a read-only transaction and leaves no record."""
 
     read_only: ClassVar[bool] = True
-
-
-def _result_of(command: type[Command[Any]]) -> Any:
-    for base in command.__mro__:
-        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args")
-        if arguments:
-            return arguments[0]
-    return Any

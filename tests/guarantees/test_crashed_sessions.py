@@ -11,6 +11,7 @@ from tests.engine.short import shorten
 from tests.guarantees.conftest import Counters, MakeApp, Rows, Running, on_engine
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.poison import CrashSession, crash_session
+from tests.proxy import Proxy
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,25 @@ async def test_it_is_dead_after_it_was_alone_three_times(
     assert await counters() == {f"n{n}": 10 for n in range(10)}
     [letter] = await letters()
     assert (letter.state, letter.code) == ("dead", "poison")
+
+
+@on_engine
+async def test_one_whose_connection_is_cut_time_and_again_is_not_taken_for_one_that_crashes(
+    make_app: MakeApp, through: str, proxy: Proxy, producer: Producer, running: Running, counters: Counters
+) -> None:
+    cuts = 0
+
+    async def unlucky(session: AsyncSession, command: Bump) -> int:
+        nonlocal cuts
+        if cuts < 8:
+            cuts += 1
+            proxy.cut()
+            await session.execute(text("SELECT 1"))
+        return await bump(session, command)
+
+    async with running(make_app({Bump: unlucky}, database_url=through, max_attempts=100)):
+        assert await (await producer.send(Bump(name="n"))).result(50) == 1
+    assert (cuts, await counters()) == (8, {"n": 1})
 
 
 @on_engine

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -18,13 +18,15 @@ from producers.commands import (
     DeleteUser,
     GetUser,
     ImportUsers,
+    Key,
     UpdateUser,
     UpdateUsersWhere,
 )
 from producers.feed import Change, changes
 from tests.guarantees.conftest import Counters, Drain, MakeApp, Running, on_engine
 from tests.guarantees.counters import Bump, bump
-from tests.guarantees.test_outbox import Leading, lose_redis
+from tests.guarantees.losses import lose_redis
+from tests.guarantees.relays import Leading
 from tests.waiting import until
 from worker.app import App
 from worker.epochs import Epochs
@@ -51,9 +53,7 @@ class Beside(Feeder):
 @pytest.fixture
 async def feeder(feeding: App, producer: Producer) -> Feeder:
     """A feeder beside those of the workers."""
-    leader, epochs = Leading(feeding), Epochs(feeding, producer.redis)
-    leader.is_leading = True
-    return Beside(feeding, producer.redis, leader, epochs)
+    return Beside(feeding, producer.redis, Leading(feeding), Epochs(feeding, producer.redis))
 
 
 async def told(producer: Producer, count: int) -> list[Change]:
@@ -271,3 +271,25 @@ async def test_a_change_that_is_rolled_back_is_not_told(
     assert await counters() == {}
     async with AsyncSession(database) as session:
         assert (await session.execute(select(func.count()).select_from(FEED))).scalar_one() == 0
+
+
+class Ship(Command[dict[str, int]]):
+    """A command about one row that returns another."""
+
+    kind: ClassVar[str] = "order.ship"
+
+    number: Annotated[int, Key()]
+
+
+@on_engine
+async def test_the_row_that_a_command_names_is_told_also_where_it_returns_another(
+    make_app: MakeApp, producer: Producer, drain: Drain, database: AsyncEngine
+) -> None:
+    async def ship(_session: AsyncSession, _command: Ship) -> dict[str, int]:
+        return {"id": 99, "version": 3}
+
+    await producer.send(Ship(number=7))
+    await drain(make_app({Ship: ship}, feed=True))
+    async with AsyncSession(database) as session:
+        [row] = (await session.execute(select(FEED))).all()
+    assert (row.kind, row.entity, row.key, row.version) == ("order.ship", "order", "7", None)

@@ -3,88 +3,31 @@
 import asyncio
 import json
 import random
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
 from arq.jobs import Job
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import Atomic, CommandDead, CommandParked, CommandRejected, Producer, QueueFull, QueueSettings
 from producers.commands import CreatePost, CreateUser, GetUser, UpdateUser
 from producers.connection import connect
 from tests.guarantees import journal
+from tests.guarantees.books import Books, Unsteady, books, handlers, no_trace, parked
 from tests.guarantees.conftest import Drain, MakeApp, Rows, Running, on_engine
-from tests.guarantees.journal import JOURNAL, Cite, Read, Scribble, Write
+from tests.guarantees.journal import Cite, Read, Scribble, Write
 from tests.waiting import until
 from worker.deposits import Deposits
 from worker.replay import drop, replay
 from worker.sweep import Sweeper
 from worker.transport import Transport
 
+__all__ = ["books"]
+
 STUBBORN: dict[str, Any] = {"max_attempts": 100, "backoff": 0.01, "backoff_cap": 0.02}
 """Settings of a worker that tries again and again, soon."""
-Books = Callable[[], Awaitable[dict[str, list[int]]]]
-
-
-@pytest.fixture
-async def books(database: AsyncEngine) -> Books:
-    """Reads what is written, by book, in the order of the commits."""
-    await journal.create(database)
-
-    async def books() -> dict[str, list[int]]:
-        lines: dict[str, list[int]] = defaultdict(list)
-        async with database.connect() as connection:
-            for row in await connection.execute(select(JOURNAL).order_by(JOURNAL.c.place)):
-                lines[row.book].append(row.line)
-        return dict(lines)
-
-    return books
-
-
-class Unsteady:
-    """A handler that is slow and fails by chance, and for ever at lines that are `deadly`."""
-
-    def __init__(self, *, deadly: set[int] = frozenset(), rate: float = 0.0) -> None:  # type: ignore[assignment]
-        self.deadly, self.rate, self.running = set(deadly), rate, set[str]()
-
-    async def __call__(self, session: AsyncSession, command: Write | Cite) -> None:
-        assert command.book not in self.running, "two of one book at once"
-        self.running.add(command.book)
-        try:
-            await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311
-            if command.line in self.deadly or random.random() < self.rate:  # noqa: S311
-                raise ValueError(command.line)
-            await journal.write(session, command)
-        finally:
-            self.running.discard(command.book)
-
-
-def handlers(handler: Any) -> dict[Any, Any]:
-    return {Write: handler, Scribble: handler, Cite: handler, Read: read}
-
-
-async def read(session: AsyncSession, command: Read) -> int:
-    lines = select(func.count()).select_from(JOURNAL).where(JOURNAL.c.book == command.book)
-    return int((await session.execute(lines)).scalar_one())
-
-
-async def parked(producer: Producer) -> bool:
-    return int(await producer.redis.zcard(producer.keys.parked)) > 0
-
-
-async def no_trace(producer: Producer) -> bool:
-    """Whether nothing is left of any lane."""
-    patterns = ("lane", "stand", "behind", "waiting", "parked")
-    found = [
-        [key async for key in producer.redis.scan_iter(f"crud:{producer.keys.queue}:{name}*")]
-        for name in patterns
-    ]
-    return not any(found)
 
 
 async def test_lines_of_each_book_are_in_order_however_often_they_fail(

@@ -14,16 +14,9 @@ from producers import (
     QueueSettings,
     QueueUnavailable,
 )
+from tests.guarantees.books import Books, Unsteady, books, handlers, journal_app, no_trace, parked
 from tests.guarantees.conftest import MakeApp, Rows, Running
 from tests.guarantees.journal import Cite, Write
-from tests.guarantees.test_in_order import (
-    Books,
-    Unsteady,
-    books,
-    handlers,
-    no_trace,
-    parked,
-)
 from tests.waiting import until
 from worker.app import App
 from worker.deposits import Deposits
@@ -31,7 +24,7 @@ from worker.replay import CannotReplay, NotSent, drop, replay
 from worker.sweep import Sweeper
 from worker.transport import Transport
 
-__all__ = ["books"]
+__all__ = ["books", "journal_app"]
 
 
 async def die(app: App, producer: Producer, running: Running, command: Any) -> Any:
@@ -47,11 +40,6 @@ async def die(app: App, producer: Producer, running: Running, command: Any) -> A
 @pytest.fixture
 def handler() -> Unsteady:
     return Unsteady(deadly={1})
-
-
-@pytest.fixture
-def journal_app(make_app: MakeApp, handler: Unsteady, books: Books) -> App:  # noqa: ARG001
-    return make_app(handlers(handler), max_attempts=1)
 
 
 async def test_a_replay_waits_for_no_row_that_came_after_it(

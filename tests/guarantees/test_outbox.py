@@ -12,12 +12,23 @@ from producers import Command, CommandDead, CommandParked, CommandRejected, Payl
 from producers.commands import CreateUser, GetUser
 from producers.outbox import Outbox, Written, send, send_many
 from producers.settings import QueueSettings
+from tests.guarantees.books import (
+    Books,
+    Unsteady,
+    books,
+    handler,
+    handlers,
+    journal_app,
+    no_trace,
+    parked,
+)
 from tests.guarantees.conftest import Drain, MakeApp, Rows, Running, on_engine
 from tests.guarantees.journal import JOURNAL, Write
-from tests.guarantees.test_in_order import Books, Unsteady, books, handlers, no_trace, parked
+from tests.guarantees.losses import bring_back, kept, lose_redis
+from tests.guarantees.relays import Leading, relay_of
 from tests.waiting import until
 from worker.app import App
-from worker.epochs import only_there
+from worker.epochs import Epochs, only_there
 from worker.leader import Leader
 from worker.outbox import OutboxRows
 from worker.process import Process
@@ -26,20 +37,10 @@ from worker.replay import replay
 from worker.tables import worker_tables
 from worker.types import utcnow
 
-__all__ = ["books"]
+__all__ = ["books", "handler", "journal_app"]
 
 pytestmark = pytest.mark.databases("postgresql", "mariadb", "sqlite")
 OUTBOX = worker_tables(None).outbox
-
-
-@pytest.fixture
-def handler() -> Unsteady:
-    return Unsteady()
-
-
-@pytest.fixture
-def journal_app(make_app: MakeApp, handler: Unsteady, books: Books) -> App:  # noqa: ARG001
-    return make_app(handlers(handler), max_attempts=1)
 
 
 class Desk:
@@ -71,23 +72,6 @@ def desk(database: AsyncEngine, producer: Producer) -> Desk:
     return Desk(database, producer)
 
 
-class Leading(Leader):
-    """One that leads whoever else does, and takes the lead from nobody."""
-
-    async def leads(self) -> bool:
-        return True
-
-    async def resign(self) -> None:
-        pass
-
-
-def relay_of(app: App, producer: Producer) -> Relay:
-    """Make a relay beside those of the workers."""
-    leader = Leading(app)
-    leader.is_leading = True
-    return Relay(app, producer.redis, leader)
-
-
 @pytest.fixture
 def relay(journal_app: App, producer: Producer) -> Relay:
     return relay_of(journal_app, producer)
@@ -95,20 +79,6 @@ def relay(journal_app: App, producer: Producer) -> Relay:
 
 def lines(book: str, *numbers: int) -> list[Write]:
     return [Write(book=book, line=number) for number in numbers]
-
-
-async def lose_redis(producer: Producer) -> None:
-    """Delete all of this queue that Redis has: it is shared with other tests."""
-    name = producer.settings.name
-    found = [key async for key in producer.redis.scan_iter(f"*{name}*", count=1000)]
-    await producer.redis.delete(name, *found)
-
-
-async def kept(producer: Producer) -> dict[bytes, bytes]:
-    """Keep all of this queue that Redis has, as its file would."""
-    name = producer.settings.name
-    found = [key async for key in producer.redis.scan_iter(f"*{name}*", count=1000)]
-    return {key: await producer.redis.dump(key) for key in found}
 
 
 async def has(books: Books, book: str, count: int) -> bool:
@@ -288,9 +258,7 @@ async def test_a_dead_command_behind_what_came_back_is_parked_once_it_is_the_fir
     known = await kept(desk.producer)
     _, third = await desk.write(*lines("a", 2, 3))
     await drain(journal_app)
-    await desk.lose_redis()
-    for key, value in known.items():  # its end is lost, and so is all that came after it
-        await desk.producer.redis.restore(key, 0, value)
+    await bring_back(desk.producer, known)  # its end is lost, and so is all that came after it
     await desk.producer.redis.delete(desk.producer.keys.epoch)
     async with running(journal_app):
         await first.receipt(desk.producer).result(10)
@@ -459,7 +427,8 @@ async def test_one_that_leads_no_longer_does_not_write_down_what_it_restored(
             self.left -= 1
             return self.left >= 0
 
-    lapsing = Relay(journal_app, producer.redis, leader := Lapsing(journal_app))
+    leader = Lapsing(journal_app)
+    lapsing = Relay(journal_app, producer.redis, leader, Epochs(journal_app, producer.redis))
     await desk.write(*lines("a", 1, 2))
     monkeypatch.setattr("worker.epochs._STEP", 1)
     assert not await lapsing.publish()

@@ -13,7 +13,7 @@ from producers.commands import CreateUser, GetUser
 from producers.ledger import SENT, Ledger, read
 from producers.outbox import Outbox, send
 from tests.guarantees.conftest import Drain, on_engine
-from tests.guarantees.test_outbox import lose_redis
+from tests.guarantees.losses import lose_redis
 from tests.processes import command_line, environment_of
 from worker.app import App
 from worker.verify import Verified, verify

@@ -14,12 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from producers import CommandDead, CommandRejected, Producer, QueueSettings, ResultExpired
 from producers.commands import Atomic, CreateUser, GetUser
 from producers.outbox import Outbox, send
+from tests.guarantees.books import (
+    Books,
+    Unsteady,
+    books,
+    handler,
+    journal_app,
+    no_trace,
+    parked,
+)
 from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, on_engine
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.journal import Read, Write
-from tests.guarantees.test_in_order import Books, Unsteady, books, handlers, no_trace, parked
-from tests.guarantees.test_outbox import kept, lose_redis
-from tests.guarantees.test_verify import compared
+from tests.guarantees.losses import bring_back, kept, lose_redis
 from worker import window
 from worker.app import App
 from worker.leader import Leader
@@ -27,8 +34,9 @@ from worker.pruner import Pruner
 from worker.replay import drop, replay
 from worker.tables import worker_tables
 from worker.types import utcnow
+from worker.verify import verify
 
-__all__ = ["books"]
+__all__ = ["books", "handler", "journal_app"]
 
 pytestmark = pytest.mark.databases("postgresql", "mariadb", "sqlite")
 ENDINGS, RELAYS = worker_tables(None).processed_commands, worker_tables(None).relays
@@ -56,13 +64,6 @@ async def delay(
         stamp["due"] -= round((days if due is None else due) * DAY)
         stamp["accepted"] -= round(days * DAY)
         await producer.redis.set(key, json.dumps(job, separators=(",", ":")))
-
-
-async def bring_back(producer: Producer, backup: dict[bytes, bytes]) -> None:
-    """Put an old state of Redis in the place of what it has."""
-    await lose_redis(producer)
-    for key, value in backup.items():
-        await producer.redis.restore(key, 0, value)
 
 
 async def prune(app: App) -> None:
@@ -201,16 +202,6 @@ async def drain_as_if_new(app: App, drain: Drain) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(window, "may_be_past", lambda *_: False)
         await drain(app)
-
-
-@pytest.fixture
-def handler() -> Unsteady:
-    return Unsteady()
-
-
-@pytest.fixture
-def journal_app(make_app: MakeApp, handler: Unsteady, books: Books) -> App:  # noqa: ARG001
-    return make_app(handlers(handler), max_attempts=1)
 
 
 def lines(*numbers: int) -> list[Any]:
@@ -378,10 +369,10 @@ async def test_verify_names_nothing_as_lost_whose_ending_may_be_pruned(
         await producer.send(CreateUser(username="ada"))
         await producer.send(GetUser(username="ada"))
         await lose_redis(producer)
-        found, _ = await compared(app, producer.redis, ledger)
+        found = await verify(app, producer.redis, [ledger])
         assert found.accepted == {"lost": 1}
         at, *lines = ledger.read_text().splitlines(keepends=True)
         long_ago = int(at.removeprefix("at ")) - 8 * 86_400
         ledger.write_text("".join([f"at {long_ago}\n", *lines]))
-        found, named = await compared(app, producer.redis, ledger)
-    assert (found.accepted, found.lost, named) == ({"pruned": 1}, 0, [])
+        found = await verify(app, producer.redis, [ledger])
+    assert (found.accepted, found.lost) == ({"pruned": 1}, 0)
