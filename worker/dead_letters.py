@@ -52,6 +52,7 @@ async def write_letter(
         "field": failure.field,
         "message": failure.message,
         "traceback": failure.trace,
+        "place": failure.place,
         "attempts": attempts,
         "generation": delivery.generation,
         "accepted_at": delivery.accepted_at,

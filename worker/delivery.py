@@ -12,6 +12,7 @@ from producers.commands import Command, Registry, UnreadableCommand
 from producers.wire import Ending, Envelope
 
 from .failure import Failure
+from .tables import ENTITY_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Delivery:
 
     `envelope` is None where the bytes in `body` could not be read, and `problem` says why. `first` is
     false where the queue may have delivered it before. `unbegun` is how it ends without being begun; so does
-    one with a `conviction`, which is dead or refused. `lanes` are those that it stands in. `revived` is the
+    one with a `conviction`, which is dead or refused. `accepted_at` and `began_at` (this run) are by
+    Redis's clock. `lanes` are those that it stands in. `revived` is the
     command, if it was made already.
     """
 
@@ -74,6 +76,7 @@ class Delivery:
     unbegun: Ending | None = None
     conviction: Failure | None = None
     accepted_at: datetime | None = None
+    began_at: datetime | None = None
     lanes: Sequence[str] = ()
     holds: Holds = field(default=_empty, repr=False)
     revived: Command[Any] | None = field(default=None, repr=False)
@@ -92,6 +95,11 @@ class Delivery:
     def generation(self) -> int:
         """How often the command was replayed from the dead letters."""
         return self.envelope.generation if self.envelope else 0
+
+    @property
+    def entity(self) -> str | None:
+        """The row that it is about, as its lane has it; None where it is about several, or none."""
+        return self.lanes[0][:ENTITY_LENGTH] if len(self.lanes) == 1 else None
 
     def command(self, registry: Registry) -> Command[Any]:
         """Make the command, if it is not made yet; raise UnreadableCommand."""

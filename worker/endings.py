@@ -45,6 +45,9 @@ async def insert_ending(
         "result": result,
         "summary": summary,
         "error": answer.error,
+        "accepted_at": delivery.accepted_at,
+        "began_at": delivery.began_at,
+        "entity": delivery.entity,
     }
     if not delivery.generation:
         if (driver := asyncpg_of(session)) is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from sqlalchemy.exc import StatementError
 
@@ -49,7 +51,8 @@ class Failure:
     """An error, understood.
 
     `message` holds no values of rows or payloads, and neither does the `trace` of a database error; that of
-    an error of our own code tells it in full.
+    an error of our own code tells it in full. `place` is the
+    last function of the domain on the way to where it was raised, such as `handlers/user.py, create_user`.
     """
 
     cause: Cause
@@ -59,8 +62,10 @@ class Failure:
     sqlstate: str | None = None
     field: str | None = None
     trace: str = ""
+    place: str = ""
 
 
+_OURS, _INSTALLED = f"{__package__}.", {"site-packages", "dist-packages"}
 _PART = re.compile(r"in ((?:commands|rows)\.\d+) ")
 """The note that an error in an Atomic or a bulk command bears; others are not ours, and may hold values."""
 
@@ -81,7 +86,18 @@ def tell(error: Exception, cause: Cause) -> Failure:
         sqlstate_of(error.__cause__ if isinstance(error, CommitUnknown) else error),
         None if field is None else _storable(field),
         _storable(trace),
+        _storable(_place(error)),
     )
+
+
+def _place(error: Exception) -> str:
+    """Find the last function of the domain's own code: not of ours, of Python's, or of what is installed."""
+    for frame, _ in reversed([*traceback.walk_tb(error.__traceback__)]):
+        module, file = frame.f_globals.get("__name__", ""), Path(frame.f_code.co_filename)
+        is_ours = module.startswith(_OURS) and not module.startswith(f"{_OURS}handlers.")
+        if not (is_ours or module.partition(".")[0] in sys.stdlib_module_names or _INSTALLED & {*file.parts}):
+            return f"{file.parent.name}/{file.name}, {frame.f_code.co_name}"
+    return ""
 
 
 def _summary(error: Exception, cause: Cause) -> tuple[str, str, str | None]:

@@ -9,6 +9,7 @@ from .engine import CLAIM, Broker, Look, Saying, Script
 from .epochs import only_there
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .epochs import Epochs
 
 _CLAIM_THERE = Script(only_there(CLAIM.text))
@@ -17,9 +18,9 @@ _CLAIM_THERE = Script(only_there(CLAIM.text))
 class Gate(Broker):
     """The engine's side of the queue, which is shut while the epoch is not the one that is written down."""
 
-    def __init__(self, *about: Any, epochs: Epochs, **more: Any) -> None:
+    def __init__(self, *about: Any, epochs: Epochs, clock: Clock, **more: Any) -> None:
         super().__init__(*about, **more)
-        self._epochs = epochs
+        self._epochs, self._clock = epochs, clock
         self._sure: object = None
 
     def claiming(self, keys: Sequence[str], most: int, token: str) -> Saying:
@@ -36,6 +37,7 @@ class Gate(Broker):
         """Read what was found: nothing, but not for ever, while the gate is shut."""
         if isinstance(reply, list):
             self._sure = self._connection
+            self._clock.told(reply[0])
             return super().look(reply, token, before)
         self._epochs.forget()
         self._sure = None

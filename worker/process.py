@@ -15,6 +15,7 @@ from arq.worker import Retry, RetryJob, func
 
 from . import doubt, engine
 from .breaker import Breaker
+from .clock import Clock
 from .delivering import carry_out
 from .delivery import Later
 from .deposits import DEPOSIT, Answered
@@ -70,7 +71,7 @@ class Process(engine.Worker):
 
     def __init__(self, app: App, *, burst: bool = False, **settings: Any) -> None:
         options, queue, pool = app.options, app.queue, redis_pool(app)
-        epochs = Epochs(app, pool)
+        epochs, clock = Epochs(app, pool), Clock()
         ours = {
             "functions": [
                 func(execute, name="execute", max_tries=NEVER, keep_result=0, timeout=longest(app))
@@ -82,7 +83,7 @@ class Process(engine.Worker):
             "on_startup": partial(start, app, burst=burst),
             "on_shutdown": partial(stop, app),
             "on_settle": self._deposit,
-            "broker": partial(Gate, epochs=epochs),
+            "broker": partial(Gate, epochs=epochs, clock=clock),
             "max_jobs": app.slots,
             "job_completion_wait": options.shutdown_timeout,
             "poll_delay": options.poll_delay,
@@ -90,7 +91,7 @@ class Process(engine.Worker):
             "keep_result": 0,
             "log_results": False,
             "burst": burst,
-            "ctx": {"epochs": epochs},
+            "ctx": {"epochs": epochs, "clock": clock},
         }
         super().__init__(**{**ours, **settings})
         self.app, self.slots = app, self.max_jobs

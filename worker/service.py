@@ -70,7 +70,7 @@ async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
     if not structlog.is_configured():  # the `arq` command does not come by our command line
         configure(app.options)
     app.keep_connections()
-    ctx["transport"] = Transport(app, ctx["redis"])
+    ctx["transport"] = Transport(app, ctx["redis"], ctx.get("clock"))
     ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
     ctx["presence"].start()
     leader, epochs = Leader(app), ctx.get("epochs") or Epochs(app, ctx["redis"])

@@ -8,6 +8,8 @@ from sqlalchemy import CheckConstraint, Column, Identity, Index, Integer, MetaDa
 from .types import Time, binary, json, serial, string, text, utcnow, uuid
 
 ENDINGS = ("applied", "rejected", "superseded", "expired", "cancelled", "dead", "dropped")
+ENTITY_LENGTH = 200
+"""Characters of the name of a row, as its lane has it, that are kept beside an ending."""
 DEAD_LETTER_STATES = ("rejected", "dead", "retrying", "resolved", "dropped")
 
 
@@ -56,6 +58,10 @@ def _processed_commands(metadata: MetaData) -> Table:
         Column("summary", json(), nullable=True),  # in place of a result too large or too old to keep
         Column("error", json(), nullable=True),
         Column("ended_at", Time(), nullable=False, server_default=utcnow(), index=True),
+        Column("accepted_at", Time(), nullable=True),  # NULL: its stamp could not be read
+        Column("began_at", Time(), nullable=True),  # the run that ended it; by Redis's clock, as accepted_at
+        Column("entity", string(ENTITY_LENGTH), nullable=True),  # NULL: it is not about one row
+        Index(None, "entity", "ended_at"),
         CheckConstraint(_one_of("ending", ENDINGS), name="ending"),
     )
 
@@ -76,6 +82,7 @@ def _dead_letters(metadata: MetaData) -> Table:
         Column("field", text(), nullable=True),
         Column("message", text(), nullable=False),
         Column("traceback", text(), nullable=False),
+        Column("place", text(), nullable=False, default="", server_default=""),  # in the code: file:line
         Column("attempts", Integer(), nullable=False),
         Column("generation", Integer(), nullable=False, default=0, server_default="0"),
         Column("accepted_at", Time(), nullable=True),

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from producers.wire import Ending, Keys, command_uuid
 
+from .clock import Clock
 from .delivery import Delivery, Failures
 from .deposits import Answered, Deposits
 from .engine import Script
@@ -27,8 +28,9 @@ _COUNT, _RESCHEDULE = (Script.beside(__file__, name) for name in ("count_failure
 class Transport:
     """What one worker process says to Redis about the jobs it runs."""
 
-    def __init__(self, app: App, redis: Redis) -> None:
+    def __init__(self, app: App, redis: Redis, clock: Clock | None = None) -> None:
         self.app, self.redis, self.keys = app, redis, Keys(app.queue.name)
+        self.clock = clock or Clock()
         self.deposits, self.lanes = Deposits(redis, app.queue), Lanes(redis, self.keys)
         self.suspicions = Suspicions(redis, self.keys)
         self._count, self._reschedule = (
@@ -48,6 +50,7 @@ class Transport:
             first=first,
             unbegun=Ending.EXPIRED if deadline is not None and await self._now() > deadline else None,
             accepted_at=datetime.fromtimestamp(accepted / 1000, UTC) if accepted else None,
+            began_at=self.clock.now(),
             lanes=stamp.get("lanes", ()),
             count=lambda reason: self.count(job_id, reason),
             holds=self.lanes.holds,

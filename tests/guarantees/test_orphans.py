@@ -50,7 +50,9 @@ async def test_a_row_whose_parent_is_on_its_way_waits_longer_than_its_tries_allo
     endings: Rows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(orphans, "_PAUSES", (0.0,))  # the try at once: the parent may come just before the look
+    monkeypatch.setattr(
+        orphans, "_PAUSES", (0.0,)
+    )  # the try at once: the parent may come just before the look
     user = CreateUser(username="ada")
     parent = await producer.send(user)
     child = await unordered(producer, CreatePost(title="t", user_id=user.id))
