@@ -89,5 +89,6 @@ for _, arg in ipairs(accepted) do
   redis.call('ZADD', queue, score, job_id)
 end
 
+redis.call('INCRBY', ours .. 'enqueued', #accepted)
 ring()
 return replies

@@ -86,6 +86,11 @@ class Keys:
         """Where an idle worker waits for a hint that there is work: a list of at most one."""
         return f"arq:bell:{self.queue}"
 
+    @property
+    def leases(self) -> str:
+        """Where the ids of the jobs are that run, scored by the end of their lease."""
+        return f"arq:leases:{self.queue}"
+
     def lane(self, name: str) -> str:
         """Where the commands of one row stand, in the order of their acceptance."""
         return f"crud:{self.queue}:lane:{name}"
@@ -123,6 +128,15 @@ class Keys:
     def feed(self) -> str:
         """Where it is told what was changed: a stream."""
         return f"crud:{self.queue}:feed"
+
+    @property
+    def enqueued(self) -> str:
+        """How many commands were ever accepted."""
+        return f"crud:{self.queue}:enqueued"
+
+    def statistics(self, at: int) -> str:
+        """Where it is counted what was finished in the ten seconds from `at` on (seconds since 1970)."""
+        return f"crud:{self.queue}:statistics:{at}"
 
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""

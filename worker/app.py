@@ -20,6 +20,7 @@ from .feed import FeedRows
 from .kept import Kept
 from .settings import WorkerOptions
 from .tables import WorkerTables, worker_tables
+from .tally import Tally
 
 if TYPE_CHECKING:
     from .migrate import Migrations
@@ -126,6 +127,11 @@ class App:
     def feed(self) -> FeedRows | None:
         """Where it is written what is changed, if anybody wants to hear of it."""
         return FeedRows(self.tables, self.queue.name) if self.options.feed else None
+
+    @cached_property
+    def tally(self) -> Tally:
+        """What this process has done with it so far."""
+        return Tally(self.registry)
 
     @property
     def slots(self) -> int:

@@ -66,7 +66,7 @@ async def checks(app: App, redis: Redis) -> AsyncIterator[Check]:
 
 
 async def workers(redis: Redis, keys: Keys) -> list[dict[str, Any]]:
-    """Tell which worker processes gave a sign of life within the last quarter of a minute, by name."""
+    """Tell which worker processes gave a sign of life within the last nine seconds, by name."""
     names = [name.decode() for name in await redis.zrange(keys.workers, 0, -1)]
     values = await redis.mget([keys.worker(name) for name in sorted(names)]) if names else []
     return [json.loads(value) for value in values if value is not None]

@@ -56,7 +56,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
                     await transport.reschedule(job_id, UNSETTLED_PAUSE)
             raise RetryJob from error
     presence.finished += 1
-    ended(answered, began)
+    ended(transport.app.tally, answered, received.due, began)
 
 
 def worker_settings(app: App) -> type:

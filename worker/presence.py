@@ -1,4 +1,7 @@
-"""The sign of life of a worker process: a key in Redis that says who it is and what it does."""
+"""The sign of life of a worker process: a key in Redis that says who it is and what it does.
+
+In the same round trip goes what it has finished since the last one.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
 
     from producers.wire import Keys
 
-_EVERY = 5
-_TTL = 15
+    from .statistics import Statistics
+
+_EVERY = 3
+_TTL = 9
 _FORGET = 3600
 FAREWELL = 2.0
 """Seconds for the last words to Redis, which may be the reason for the end."""
@@ -29,8 +34,8 @@ FAREWELL = 2.0
 class Presence:
     """Tells Redis every few seconds that this process is there; counts what it runs."""
 
-    def __init__(self, redis: Redis, keys: Keys, slots: int) -> None:
-        self.redis, self.slots = redis, slots
+    def __init__(self, redis: Redis, keys: Keys, slots: int, statistics: Statistics) -> None:
+        self.redis, self.slots, self.statistics = redis, slots, statistics
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.key, self.names = keys.worker(self.name), keys.workers
         self.stopping = False
@@ -59,6 +64,7 @@ class Presence:
             async with asyncio.timeout(FAREWELL), self.redis.pipeline(transaction=True) as pipe:
                 pipe.delete(self.key)
                 pipe.zrem(self.names, self.name)
+                self.statistics.say(pipe)
                 await pipe.execute()
 
     async def _tell_on(self) -> None:
@@ -75,7 +81,9 @@ class Presence:
             pipe.set(self.key, json.dumps(self._state()), ex=_TTL)
             pipe.zadd(self.names, {self.name: now})
             pipe.zremrangebyscore(self.names, "-inf", now - _FORGET)
+            finished = self.statistics.say(pipe)
             await pipe.execute()
+        self.statistics.said(finished)
 
     def _state(self) -> dict[str, Any]:
         return {

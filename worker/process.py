@@ -62,7 +62,7 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
     answered = Answered(job_id, delivery, outcome)
     if delivery.lanes:
         ctx["look_soon"]()  # in the round trip that settles: what stood behind it may run
-    ended(answered, began)
+    ended(ctx["transport"].app.tally, answered, received.due, began)
     return answered
 
 

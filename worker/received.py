@@ -27,6 +27,11 @@ class Received:
     problem: str = field(default="", repr=False)
     command: Command[Any] | None = field(default=None, repr=False)
 
+    @property
+    def due(self) -> float:
+        """When it was due, or accepted if that was later: in ms since 1970, or 0 where nobody knows."""
+        return float(max(self.stamp.get("accepted", 0), self.stamp.get("due") or 0))
+
 
 def deserialize(raw: bytes, registry: Registry | None = None) -> dict[str, Any]:
     """Read the bytes of a job, of whatever kind; the problem that there is with them is told as well.

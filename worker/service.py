@@ -22,11 +22,13 @@ from .presence import Presence
 from .pruner import Pruner
 from .received import deserialize, serialize
 from .relay import Relay
+from .statistics import Statistics
 from .sweep import Sweeper
 from .transport import Transport
 
 if TYPE_CHECKING:
     from .app import App
+    from .tally import Tally
 
 
 NEVER = 2**31 - 1
@@ -43,13 +45,17 @@ def longest(app: App) -> float:
     return app.options.job_timeout + 6 * app.options.commit_timeout
 
 
-def ended(answered: Answered, began: float) -> None:
-    """Log the end of a command that was begun at `began`, by the monotonic clock."""
+def ended(tally: Tally, answered: Answered, due: float, began: float) -> None:
+    """Count and log the end of a command that was due at `due`, in ms since 1970, or 0 where nobody knows.
+
+    It was begun at `began`, by the monotonic clock.
+    """
+    answer, delivery, spent = answered.answer, answered.delivery, time.monotonic() - began
+    waited = max(0.0, delivery.began_at.timestamp() - due / 1000) if due and delivery.began_at else None
+    tally.end(delivery.kind, answer.ending.value, waited, spent)
     if not is_on(logging.INFO):
         return
-    answer = answered.answer
-    spent = round((time.monotonic() - began) * 1000)
-    told = {"ending": answer.ending.value, "code": _code(answer), "ms": spent}
+    told = {"ending": answer.ending.value, "code": _code(answer), "ms": round(spent * 1000)}
     log.info("command.ended", **executor.about(answered.delivery), **told)
 
 
@@ -71,7 +77,9 @@ async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
         configure(app.options)
     app.keep_connections()
     ctx["transport"] = Transport(app, ctx["redis"], ctx.get("clock"))
-    ctx["presence"] = Presence(ctx["redis"], Keys(app.queue.name), app.slots)
+    keys = Keys(app.queue.name)
+    statistics = Statistics(app.tally, keys, ctx["transport"].clock)
+    ctx["presence"] = Presence(ctx["redis"], keys, app.slots, statistics)
     ctx["presence"].start()
     leader, epochs = Leader(app), ctx.get("epochs") or Epochs(app, ctx["redis"])
     relay = Relay(app, ctx["redis"], leader, epochs)

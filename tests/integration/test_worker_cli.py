@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from producers import Producer
 from producers.commands import CreateUser
 from tests.processes import Process, command_line, environment_of
+from tests.waiting import until
+from worker import statistics
 from worker.demo.loopback import HOST, free_port
 
 NOBODY = f"{HOST}:{free_port()}"
@@ -155,6 +157,7 @@ async def test_a_worker_at_work_is_seen_by_check_and_status(environment: dict[st
             await (await producer.send(CreateUser(name="ada"))).result(20)
             await producer.send(CreateUser(name="eve"), delay=3600)
             assert (await command_line("check", "--alive", environment=environment)).returncode == 0
+            await until(lambda: _has_told(producer))
             status = await command_line("status", "--json", environment=environment)
             told = await command_line("status", environment=environment)
             assert await worker.stop() == 0
@@ -173,6 +176,11 @@ async def test_a_worker_at_work_is_seen_by_check_and_status(environment: dict[st
     assert "0 due, 1 delayed" in told.stdout
     assert "of 5 slots" in told.stdout
     assert "1 applied" in told.stdout
+
+
+async def _has_told(producer: Producer) -> bool:
+    """Whether the worker has told of what it finished: it does with its signs of life."""
+    return await statistics.endings(producer.redis, producer.keys, seconds=60) != {}
 
 
 async def test_tables_are_created_and_dropped_without_migrations(empty: dict[str, str]) -> None:

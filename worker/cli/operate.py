@@ -6,23 +6,17 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import click
-from sqlalchemy import func, select
 
 from producers.commands.lanes import lane
-from producers.wire import HELD, Keys
+from producers.wire import Keys
 
-from ..app import App
-from ..database import transaction_options
-from ..dead_letters import count_letters
 from ..health import checks, workers
 from ..migrate import migrate as run_migrations
-from ..outbox import OutboxRows
-from ..types import utcnow
+from ..state import state
 from ..why import Place, Why, lines
 from .group import load_app, opened, settle
 
@@ -76,62 +70,30 @@ def check(path: str, *, alive: bool) -> None:
 def status(path: str, *, as_json: bool) -> None:
     """Show the queue, the workers, the endings of the last hour and the dead letters."""
     app = load_app(path)
-    state = settle(_state(app))
+
+    async def look() -> dict[str, Any]:
+        async with opened(app) as redis:
+            return await state(app, redis)
+
+    found = settle(look())
     if as_json:
-        click.echo(json.dumps(state))
+        click.echo(json.dumps(found))
         return
-    queue = state["queue"]
+    queue = found["queue"]
     waiting = f"{queue['due']} due, {queue['delayed']} delayed, oldest {queue['oldest_s']:.1f} s"
     click.echo(f"queue    {queue['name']}: {waiting}")
     click.echo(f"lanes    {queue['in_lanes']} wait for others, {queue['parked']} dead hold their lanes")
-    outbox = state["outbox"]
+    outbox = found["outbox"]
     click.echo(f"outbox   {outbox['unpublished']} to be published, oldest {outbox['oldest_s']:.1f} s")
-    for worker in state["workers"]:
+    for worker in found["workers"]:
         work = f"{worker['running']} of {worker['slots']} slots, {worker['finished']} finished"
         click.echo(f"worker   {worker['name']}: {work}")
-    if not state["workers"]:
+    if not found["workers"]:
         click.echo("worker   none at work")
-    for title, counts in (("endings", state["endings_last_hour"]), ("letters", state["dead_letters"])):
+    for title, counts in (("endings", found["endings_last_hour"]), ("letters", found["dead_letters"])):
         click.echo(
             f"{title:<8} " + (", ".join(f"{count} {word}" for word, count in counts.items()) or "none")
         )
-
-
-async def _state(app: App) -> dict[str, Any]:
-    async with opened(app) as redis:
-        name, keys = app.queue.name, Keys(app.queue.name)
-        async with redis.pipeline(transaction=True) as pipe:
-            pipe.time()
-            pipe.zcard(name)
-            pipe.zrange(name, 0, 0, withscores=True)
-            pipe.zcard(keys.waiting)
-            pipe.zcard(keys.parked)
-            (seconds, micros), total, oldest, waiting, parked = await pipe.execute()
-            now = seconds * 1000 + micros / 1000
-        delayed = await redis.zcount(name, f"({now}", f"({HELD:.0f}")
-        held = await redis.zcount(name, HELD, "+inf")
-        at_work = await workers(redis, keys)
-        table = app.tables.processed_commands
-        async with app.sessions() as session:
-            await session.connection(execution_options=transaction_options(app.engine, read_only=True))
-            moment = (await session.execute(select(utcnow()))).scalar_one()
-            hour_ago = moment - timedelta(hours=1)
-            recent = select(table.c.ending, func.count()).where(table.c.ended_at > hour_ago)
-            endings = (await session.execute(recent.group_by(table.c.ending))).all()
-            letters = await count_letters(session, app.tables)
-            unpublished, since = await OutboxRows(app.tables, name).waiting(session)
-    oldest_s = max(0.0, (now - oldest[0][1]) / 1000) if oldest else 0.0
-    counts = {"due": total - delayed - held, "delayed": delayed, "in_lanes": waiting, "parked": parked}
-    return {
-        "queue": {"name": name, **counts, "oldest_s": round(oldest_s, 3)},
-        "outbox": {
-            "unpublished": unpublished,
-            "oldest_s": round((moment - since).total_seconds(), 3) if since else 0.0,
-        },
-        "workers": at_work,
-        "endings_last_hour": {ending: count for ending, count in endings},  # noqa: C416  # rows, not pairs
-        "dead_letters": letters,
-    }
 
 
 @click.command()
