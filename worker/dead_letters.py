@@ -81,20 +81,6 @@ async def resolve_letter(session: AsyncSession, tables: WorkerTables, command_id
     await session.execute(update(table).where(table.c.command_id == command_id).values(state="resolved"))
 
 
-async def list_letters(
-    session: AsyncSession,
-    tables: WorkerTables,
-    *,
-    states: tuple[str, ...] = WAITING,
-    limit: int = 100,
-) -> list[Row[Any]]:
-    """List letters, the latest first, without what may hold values of rows or payloads."""
-    table = tables.dead_letters
-    shown = [column for column in table.c if column.name not in {"body", "traceback"}]
-    statement = select(*shown).where(table.c.state.in_(states)).order_by(table.c.died_at.desc()).limit(limit)
-    return list((await session.execute(statement)).all())
-
-
 async def count_letters(session: AsyncSession, tables: WorkerTables) -> dict[str, int]:
     """Count the letters by state: of each state no more than a hundred thousand."""
     table = tables.dead_letters

@@ -29,8 +29,8 @@ from tests.guarantees.provocations import (
     trying,
 )
 from worker import executor
-from worker.dead_letters import list_letters
 from worker.delivery import Later
+from worker.failures import page
 from worker.sqlstates import condition
 
 Check = Callable[[Courier, Answer], Awaitable[None]]
@@ -58,7 +58,7 @@ def nothing_got_out(
     async def check(courier: Courier, answer: Answer) -> None:
         assert await counters() == {}
         async with courier.app.sessions() as session:
-            listing = await list_letters(session, courier.app.tables)
+            listing = await page(session, courier.app.tables)
         traces = [letter.traceback for letter in await letters()]
         for told in (answer.encode(), repr(logged.calls), caplog.text, repr(listing), repr(traces)):
             assert SECRET not in told

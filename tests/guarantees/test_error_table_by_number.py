@@ -24,8 +24,8 @@ from tests.guarantees.courier import Courier
 from tests.guarantees.deliveries import envelope_of
 from tests.guarantees.provocations import SECRET, Peep, Provocation, trying
 from worker import executor
-from worker.dead_letters import list_letters
 from worker.delivery import Later
+from worker.failures import page
 from worker.sqlstates import condition
 from worker.types import string
 
@@ -146,7 +146,7 @@ def nothing_got_out(
     async def check(courier: Courier, answer: Answer) -> None:
         assert await counters() == {}
         async with courier.app.sessions() as session:
-            listing = await list_letters(session, courier.app.tables)
+            listing = await page(session, courier.app.tables)
         traces = [letter.traceback for letter in await letters()]
         for told in (answer.encode(), repr(logged.calls), caplog.text, repr(listing), repr(traces)):
             assert SECRET not in told

@@ -14,7 +14,8 @@ from sqlalchemy import Row
 from producers.wire import command_uuid
 
 from ..app import App
-from ..dead_letters import WAITING, list_letters
+from ..dead_letters import WAITING
+from ..failures import Choice, page
 from ..replay import drop as drop_letter
 from ..replay import fetch, payload_of, replay
 from ..tables import DEAD_LETTER_STATES
@@ -47,7 +48,8 @@ def list_(path: str, states: tuple[str, ...], limit: int, *, as_json: bool) -> N
 
     async def work() -> list[Row[Any]]:
         async with opened(app), app.sessions() as session:
-            return await list_letters(session, app.tables, states=states or WAITING, limit=limit)
+            choice = Choice(states=states or WAITING)
+            return (await page(session, app.tables, choice, limit=limit)).letters
 
     letters = settle(work())
     for letter in letters:
