@@ -80,6 +80,10 @@ class Process:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
     def output(self) -> str:
         """What it has printed so far, on stdout and stderr."""
         return os.pread(self._output.fileno(), 1 << 24, 0).decode(errors="replace")

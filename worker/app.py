@@ -88,6 +88,15 @@ class App:
         url = self.options.read_database_url
         return database.create_sessions(database.create_engine(self.options, url)) if url else None
 
+    def apart(self) -> App:
+        """Make the same App on one connection of its own, for another event loop than that of the work."""
+        sessions, settings = None, self.options.model_copy(update={"pool_size": 1, "pool_pre_ping": True})
+        if self._given[0] is not None:
+            sessions = database.create_sessions(database.unpooled(self.engine))
+        same = App(self.handlers, sessions=sessions, settings=settings, queue=self.queue)
+        same.migrations, same.metadata = self.migrations, self.metadata
+        return same
+
     def keep_connections(self) -> None:
         """Have attempts go without the pool, until `close`: for a process that does nothing but work."""
         given = self.sessions.kw

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from . import database_url, mariadb, sqlite
 from .types import MARIADB
@@ -104,6 +104,12 @@ def engine_of(sessions: Sessions) -> AsyncEngine:
         return bind
     message = "sessions must be an async_sessionmaker bound to an AsyncEngine"
     raise TypeError(message)
+
+
+def unpooled(engine: AsyncEngine) -> AsyncEngine:
+    """Make an engine that connects as this one does, and keeps nothing open."""
+    connect = engine.pool._creator  # noqa: SLF001  # not public; it knows all that `connect_args` said
+    return create_async_engine(engine.url, creator=connect, poolclass=NullPool, hide_parameters=True)
 
 
 def pool_capacity(engine: AsyncEngine) -> int | None:

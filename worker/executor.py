@@ -88,7 +88,7 @@ class Execution:
             except EndedElsewhere:
                 self.failure = None
             except Exception as error:  # noqa: BLE001  # every error has a line in the table of retry.py
-                self.failure = retry.classify(error, read_only=self.read_only)
+                self.failure = self.app.tally.failed(retry.classify(error, read_only=self.read_only))
                 self.crashed = self._in_handler and self.failure.sqlstate == _SESSION_GONE
             if (found := await self._look()) is not None:
                 return found
@@ -131,6 +131,7 @@ class Execution:
             if found is not None and found.error is CONFLICT:
                 await write_conflict(session, self.app.tables, self.delivery)
         if found is not None:
+            self.app.tally.adopted += 1
             log.info("command.adopted", **about(self.delivery), ending=found.ending.value)
         return found
 
@@ -170,9 +171,8 @@ class Execution:
         return self._later(failure, retry.backoff(attempts, first=first, cap=cap), attempts)
 
     def _later(self, failure: Failure, delay: float, attempts: int = 0, *, away: bool = False) -> Later:
-        told: dict[str, Any] = {"cause": failure.cause.value, "code": failure.code}
-        told |= {"sqlstate": failure.sqlstate, "error": failure.error_class, "attempts": attempts}
-        log.warning("command.retried", **about(self.delivery), **told, delay=round(delay, 3))
+        self.app.tally.retry(failure)
+        log.warning("command.retried", **about(self.delivery), **failure.told(attempts, delay))
         return Later(delay, failure, away=away, crashed=self.crashed)
 
     async def _fail(self, ending: Ending, failure: Failure, attempts: int) -> Answer | Later:

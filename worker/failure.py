@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import StatementError
 
@@ -63,6 +64,11 @@ class Failure:
     field: str | None = None
     trace: str = ""
     place: str = ""
+
+    def told(self, attempts: int, delay: float) -> dict[str, Any]:
+        """Return what a log line says of it, and of the pause before the next attempt."""
+        about = {"cause": self.cause.value, "code": self.code, "sqlstate": self.sqlstate}
+        return {**about, "error": self.error_class, "attempts": attempts, "delay": round(delay, 3)}
 
 
 _OURS, _INSTALLED = f"{__package__}.", {"site-packages", "dist-packages"}

@@ -27,6 +27,11 @@ class Kept:
         self._free: list[AsyncConnection] = []
         self._emptying: asyncio.Task[None] | None = None
 
+    @property
+    def free(self) -> int:
+        """How many connections wait here, out of the pool and not in use."""
+        return len(self._free)
+
     async def take(self) -> AsyncConnection:
         """Take a connection that is free, or one out of the pool."""
         if self._free:

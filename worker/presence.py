@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,15 @@ _FORGET = 3600
 FAREWELL = 2.0
 """Seconds for the last words to Redis, which may be the reason for the end."""
 
+About = Callable[[], Mapping[str, Any]]
+"""Says what else is to be known of a process."""
+
 
 class Presence:
     """Tells Redis every few seconds that this process is there; counts what it runs."""
 
-    def __init__(self, redis: Redis, keys: Keys, slots: int, statistics: Statistics) -> None:
-        self.redis, self.slots, self.statistics = redis, slots, statistics
+    def __init__(self, redis: Redis, keys: Keys, slots: int, statistics: Statistics, about: About) -> None:
+        self.redis, self.slots, self.statistics, self.about = redis, slots, statistics, about
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.key, self.names = keys.worker(self.name), keys.workers
         self.stopping = False
@@ -93,4 +97,5 @@ class Presence:
             "finished": self.finished,
             "started_at": round(self._started),
             "stopping": self.stopping,
+            **self.about(),
         }

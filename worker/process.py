@@ -7,6 +7,7 @@ import gc
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from signal import Signals
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ from .epochs import Epochs
 from .gate import Gate
 from .health import ensure_ready
 from .logs import log
+from .progress import Progress
 from .received import Received, deserialize, serialize
+from .reports import Reporter
 from .service import (
     NEVER,
     SIGN_OF_LIFE,
@@ -35,7 +38,9 @@ from .service import (
     stop,
     tell_parked,
 )
+from .standing import Standing, standing
 from .suspects import Suspects
+from .tally import Tally
 
 if TYPE_CHECKING:
     from .app import App
@@ -50,6 +55,8 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
     presence: Presence = ctx["presence"]
     job_id: str = ctx["job_id"]
     began = time.monotonic()
+    if ctx["silent"]:
+        ctx["transport"].app.tally.recovered += 1
     with presence:
         try:
             delivery, outcome = await carry_out(ctx, received)
@@ -98,14 +105,38 @@ class Process(engine.Worker):
         self.ctx["look_soon"] = self.look_soon
         self._allowed, self._may_claim = self.slots, True
         self.ctx["suspects"] = Suspects(self._claim, lambda: len(self.tasks))
-        self.ctx["breaker"] = Breaker(partial(doubt.is_away, app), self._allow)
+        self.ctx["breaker"] = self.breaker = Breaker(partial(doubt.is_away, app), self._allow)
+        self.ctx["progress"] = self.progress = Progress(app.queue.redis_timeout)
+        self.reporter: Reporter | None = None
 
     async def main(self) -> None:
         """Make sure of everything that the work needs, then work."""
+        self.progress.begin()
         await ensure_ready(self.app, self.pool)
-        await super().main()
+        try:
+            if self.reporter is not None:
+                await self.reporter.start()
+            await super().main()
+        finally:
+            self.progress.end()
+            if self.reporter is not None:
+                await self.reporter.stop()
         if self.burst:
             await tell_parked(self.ctx["transport"])
+
+    def tally(self) -> Tally:
+        """Return what it has done; another thread may ask."""
+        copy = Tally()
+        copy.add(self.app.tally)
+        return copy
+
+    def standings(self) -> list[Standing]:
+        """Tell how it stands; another thread may ask."""
+        found = standing(self.app, len(self.tasks), self.breaker, self.progress)
+        return [found._replace(at_work=found.at_work and self._stopping is None)]
+
+    async def _exchange(self) -> None:
+        await self.progress.look(super()._exchange)
 
     def _allow(self, more: int | None) -> None:
         """Take no more commands, or one beside those that run and hang, or with None as many as ever."""
@@ -137,15 +168,28 @@ class Process(engine.Worker):
             say(DEPOSIT, *self.ctx["transport"].deposits.words(told, ring=not self.claiming))
 
 
-def run(app: App, *, burst: bool = False) -> None:
+def run(app: App, *, burst: bool = False, report_to: int | None = None) -> None:
     """Run one worker until it is told to stop, or, with `burst`, until nothing is due.
 
-    Raises NotReady where it cannot start.
+    It serves HTTP if it is to, or reports by a pipe to who does. Raises NotReady where it cannot start.
     """
     spare_the_collector()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         asyncio.set_event_loop(runner.get_loop())
-        Process(app, burst=burst).run()
+        process = Process(app, burst=burst)
+        if report_to is not None:
+            process.reporter = Reporter(report_to, app.tally, lambda: process.standings()[0])
+        with _served(app, process):
+            process.run()
+
+
+def _served(app: App, process: Process) -> AbstractContextManager[None]:
+    """Serve HTTP while it runs, if that is wanted."""
+    if not app.options.http:
+        return nullcontext()
+    from .endpoint import serving  # noqa: PLC0415  # it costs memory
+
+    return serving(app, process)
 
 
 def spare_the_collector() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -79,7 +80,7 @@ async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
     ctx["transport"] = Transport(app, ctx["redis"], ctx.get("clock"))
     keys = Keys(app.queue.name)
     statistics = Statistics(app.tally, keys, ctx["transport"].clock)
-    ctx["presence"] = Presence(ctx["redis"], keys, app.slots, statistics)
+    ctx["presence"] = Presence(ctx["redis"], keys, app.slots, statistics, partial(_about, ctx))
     ctx["presence"].start()
     leader, epochs = Leader(app), ctx.get("epochs") or Epochs(app, ctx["redis"])
     relay = Relay(app, ctx["redis"], leader, epochs)
@@ -91,6 +92,13 @@ async def start(app: App, ctx: dict[str, Any], *, burst: bool = False) -> None:
     for chore in ctx["chores"]:
         chore.start()
     log.info("worker.started", queue=app.queue.name, slots=app.slots, kinds=len(app.registry))
+
+
+def _about(ctx: dict[str, Any]) -> dict[str, str]:
+    """Say of the engine what is to be known of it besides; a plain arq worker does not know."""
+    if "breaker" not in ctx:
+        return {}
+    return {"breaker": ctx["breaker"].state.value, "stopped": ctx["progress"].stopped}
 
 
 async def stop(app: App, ctx: dict[str, Any]) -> None:

@@ -11,6 +11,22 @@ from producers.settings import Settings
 
 from .database_url import normalized_url
 
+_HIGHEST_PORT = 65535
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Read host:port; an IPv6 address is in brackets. Without a host it is all addresses of this machine."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdecimal() and int(port) <= _HIGHEST_PORT):
+        raise ValueError("write HOST:PORT, such as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
+
+
+def _is_address(address: str) -> str:
+    if address:
+        host_and_port(address)
+    return address
+
 
 class WorkerOptions(Settings):
     """How a worker process carries commands out."""
@@ -93,6 +109,10 @@ class WorkerOptions(Settings):
     feed_length: int = Field(default=100_000, ge=1, description="About how many changes that stream holds.")
     echo: Literal["", "statements", "values"] = Field(
         default="", description="Log SQL, for learning: its statements, or with their values."
+    )
+    http: Annotated[str, AfterValidator(_is_address)] = Field(
+        default="",
+        description="Serve /metrics, /livez and /readyz at this HOST:PORT, such as 127.0.0.1:9464.",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="Form of the log: console on a terminal, else JSON."

@@ -8,8 +8,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .logs import log
+
+if TYPE_CHECKING:
+    from .reports import Reports
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _HEALTHY_AFTER = 60.0
@@ -24,10 +28,15 @@ class _Child:
 
 
 class Supervisor:
-    """Runs `command` in `processes` processes; with `restart`, one that ends unasked is started again."""
+    """Runs `command` in `processes` processes; with `restart`, one that ends unasked is started again.
 
-    def __init__(self, command: Sequence[str], processes: int, *, restart: bool = True) -> None:
-        self.command, self.restart = list(command), restart
+    With `reports` they are told the pipe by which to report: `--report-to`.
+    """
+
+    def __init__(
+        self, command: Sequence[str], processes: int, *, restart: bool = True, reports: Reports | None = None
+    ) -> None:
+        self.command, self.restart, self.reports = list(command), restart, reports
         self.stopping = False
         self.failed = False
         self.heard: deque[int] = deque()
@@ -53,7 +62,11 @@ class Supervisor:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches the children once, through us, and not from the terminal too.
-        return subprocess.Popen(self.command, start_new_session=True)  # noqa: S603  # our own command line
+        if self.reports is None:
+            return subprocess.Popen(self.command, start_new_session=True)  # noqa: S603  # our own command line
+        with self.reports.of_process() as pipe:
+            command = [*self.command, f"--report-to={pipe}"]
+            return subprocess.Popen(command, start_new_session=True, pass_fds=[pipe])  # noqa: S603  # as above
 
     def _hear(self, number: int, _frame: object) -> None:
         # Passed on by the loop: a process that is being started right now would not be told here.

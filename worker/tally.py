@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .failure import Failure
@@ -65,16 +65,23 @@ class OfKind:
     ran: Histogram = field(default_factory=Histogram)
     whole: Histogram = field(default_factory=Histogram)
 
+    def add(self, other: OfKind) -> None:
+        """Count all that another one has counted."""
+        for ending, count in [*other.finished.items()]:
+            self.finished[ending] = self.finished.get(ending, 0) + count
+        self.waited.add(other.waited)
+        self.ran.add(other.ran)
+        self.whole.add(other.whole)
+
 
 class Tally:
-    """Counts what a process does; the sums only grow."""
+    """Counts what a process does; the sums only grow. Another thread may read them meanwhile."""
 
-    def __init__(self, kinds: Iterable[str]) -> None:
+    def __init__(self, kinds: Iterable[str] = ()) -> None:
         self.kinds = {kind: OfKind() for kind in (UNKNOWN, *kinds)}
-        self._unknown = self.kinds[UNKNOWN]
-        self.failed: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
         """Attempts that failed, by the cause of it."""
-        self.retried: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
         """Attempts that failed and are made again, by the SQLSTATE of the failure."""
         self.adopted = 0
         """Deliveries whose ending was there already."""
@@ -83,15 +90,45 @@ class Tally:
 
     def end(self, kind: str, ending: str, waited: float | None, ran: float) -> None:
         """Count a command that has ended; `waited` is None where nobody knows since when."""
-        of = self.kinds.get(kind) or self._unknown
+        of = self.kinds.get(kind) or self.kinds[UNKNOWN]
         of.finished[ending] = of.finished.get(ending, 0) + 1
         of.ran.observe(ran)
         if waited is not None:
             of.waited.observe(waited)
             of.whole.observe(waited + ran)
 
-    def fail(self, failure: Failure, *, again: bool = False) -> None:
-        """Count an attempt that failed, and whether it is made again."""
-        self.failed[failure.cause.value] += 1
-        if again and failure.sqlstate:
-            self.retried[failure.sqlstate] += 1
+    def failed(self, failure: Failure) -> Failure:
+        """Count an attempt that failed."""
+        self.failures[failure.cause.value] += 1
+        return failure
+
+    def retry(self, failure: Failure) -> None:
+        """Count an attempt that is made again, if it was the database that failed it."""
+        if failure.sqlstate:
+            self.retries[failure.sqlstate] += 1
+
+    def add(self, other: Tally) -> None:
+        """Count all that another one has counted."""
+        for kind, theirs in [*other.kinds.items()]:
+            if theirs.finished:
+                self.kinds.setdefault(kind, OfKind()).add(theirs)
+        self.failures += other.failures.copy()
+        self.retries += other.retries.copy()
+        self.adopted += other.adopted
+        self.recovered += other.recovered
+
+    def dump(self) -> dict[str, Any]:
+        """Return all of it as a JSON value, for `load`."""
+        kinds = {kind: asdict(of) for kind, of in self.kinds.items() if of.finished}
+        return {**vars(self), "kinds": kinds}
+
+    @classmethod
+    def load(cls, value: dict[str, Any]) -> Tally:
+        """Read what `dump` returned."""
+        tally = cls()
+        tally.failures, tally.retries = Counter(value["failures"]), Counter(value["retries"])
+        tally.adopted, tally.recovered = value["adopted"], value["recovered"]
+        for kind, of in value["kinds"].items():
+            finished = of.pop("finished")
+            tally.kinds[kind] = OfKind(finished, **{name: Histogram(**one) for name, one in of.items()})
+        return tally

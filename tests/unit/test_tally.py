@@ -1,9 +1,14 @@
 """What a process counts of its own work."""
 
+import json
+
 import pytest
 
 from worker.failure import Cause, Failure
 from worker.tally import BOUNDS, UNKNOWN, Histogram, Tally
+
+DEADLOCK = Failure(Cause.CONFLICT, "deadlock", "", "DeadlockDetectedError", "40P01")
+BUG = Failure(Cause.BUG, "bug", "", "ValueError")
 
 
 def of(*seconds: float) -> Histogram:
@@ -62,10 +67,28 @@ def test_kinds_that_nobody_knows_count_as_one() -> None:
     assert tally.kinds[UNKNOWN].finished == {"dead": 3}
 
 
-def test_only_what_is_tried_again_is_a_retry_and_only_the_database_has_a_sqlstate() -> None:
-    tally = Tally([])
-    deadlock = Failure(Cause.CONFLICT, "deadlock", "", "DeadlockDetectedError", "40P01")
-    tally.fail(deadlock, again=True)
-    tally.fail(deadlock)
-    tally.fail(Failure(Cause.BUG, "bug", "", "ValueError"), again=True)
-    assert (tally.failed, tally.retried) == ({"conflict": 2, "bug": 1}, {"40P01": 1})
+def test_only_failures_of_the_database_are_told_by_sqlstate() -> None:
+    tally = Tally()
+    for failure in (DEADLOCK, BUG):
+        assert tally.failed(failure) is failure
+        tally.retry(failure)
+    assert (tally.failures, tally.retries) == ({"conflict": 1, "bug": 1}, {"40P01": 1})
+
+
+def test_tallies_add_up_also_those_that_came_as_json() -> None:
+    whole = Tally()
+    for _ in range(2):
+        tally = Tally(["user.create", "user.get"])
+        tally.end("user.create", "applied", 2, 0.5)
+        tally.end("nobody's", "dead", None, 0.5)
+        tally.failed(DEADLOCK)
+        tally.retry(DEADLOCK)
+        tally.adopted, tally.recovered = 3, 4
+        whole.add(Tally.load(json.loads(json.dumps(tally.dump()))))
+
+    assert set(whole.kinds) == {"user.create", UNKNOWN}
+    assert whole.kinds["user.create"].finished == {"applied": 2}
+    assert whole.kinds["user.create"].whole == of(2.5, 2.5)
+    assert whole.kinds[UNKNOWN].finished == {"dead": 2}
+    assert (whole.failures, whole.retries) == ({"conflict": 2}, {"40P01": 2})
+    assert (whole.adopted, whole.recovered) == (6, 8)

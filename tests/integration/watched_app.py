@@ -1,0 +1,56 @@
+"""Commands that stop a worker in each way: `--app tests.integration.watched_app`. Its leases are short."""
+
+import asyncio
+import time
+from typing import ClassVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from producers import Command
+from worker.app import App
+from worker.engine import worker
+from worker.handlers import HANDLERS
+
+worker._LEASE, worker._RENEWED_EVERY = 1.0, 0.3
+
+PATH = "tests.integration.watched_app"
+
+
+class Block(Command[None]):
+    """Blocks the event loop."""
+
+    kind: ClassVar[str] = "loop.block"
+
+    seconds: float
+
+
+class Hang(Command[None]):
+    """Has the engine wait for what never comes, while the loop turns."""
+
+    kind: ClassVar[str] = "engine.hang"
+
+
+class Slow(Command[None]):
+    """Takes its time, as it should."""
+
+    kind: ClassVar[str] = "command.slow"
+
+    seconds: float
+
+
+async def block(_: AsyncSession, command: Block) -> None:
+    time.sleep(command.seconds)  # noqa: ASYNC251  # that is the fault
+
+
+async def hang(_: AsyncSession, __: Hang) -> None:
+    async def wait_for_ever(_: object) -> None:
+        await asyncio.Event().wait()
+
+    worker.Worker._gather = wait_for_ever  # type: ignore[method-assign, assignment]
+
+
+async def slow(_: AsyncSession, command: Slow) -> None:
+    await asyncio.sleep(command.seconds)
+
+
+app = App({**HANDLERS, Block: block, Hang: hang, Slow: slow})
