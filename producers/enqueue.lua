@@ -8,7 +8,7 @@
 --          now or "ms" since 1970, and the deadline may be missing; what its stamp has besides (JSON);
 --          the lanes it stands in, those of the rows it refers to: each as one word, with NULs between
 -- Reply    per command "accepted", "duplicate" or "conflict"; or one word, and nothing was accepted: "full" for
---          the queue, "lane_full" for a lane
+--          the queue, "lane_full" for a lane, "draining" where a person has no more of them let in
 --
 -- A call that is repeated because its reply was lost has the same nonce, and gets the same answer. The other
 -- keys are made here from the queue's name and the ids, as producers/wire.py makes them.
@@ -64,6 +64,7 @@ while arg <= #ARGV do
 end
 
 if #accepted == 0 then return replies end
+if fresh > 0 and redis.call('HEXISTS', ours .. 'halt', 'draining') == 1 then return 'draining' end
 if most ~= '' and fresh > 0 and redis.call('ZCARD', queue) + fresh > tonumber(most) then return 'full' end
 
 for _, arg in ipairs(accepted) do

@@ -30,6 +30,10 @@ _REFUSALS = {
         "lane_full",
         "more than {0.lane_max} (QUEUE_LANE_MAX) commands of one row would wait; none of these was accepted",
     ),
+    b"draining": (
+        "queue_draining",
+        "the queue is being drained, and none of these was accepted; send again after `worker queue resume`",
+    ),
 }
 
 

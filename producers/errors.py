@@ -4,7 +4,7 @@ CommandError
 ├── Unsent               a send was stopped; `accepted` holds what was accepted before
 │   ├── CommandConflict  this id was used for another command
 │   ├── DurabilityUnconfirmed  it was accepted, and Redis did not say in time that it is safe
-│   ├── QueueFull        the queue holds QUEUE_MAX commands, or Redis is short of memory
+│   ├── QueueFull        the queue holds QUEUE_MAX commands, is being drained, or Redis is short of memory
 │   └── QueueUnavailable Redis does not answer
 ├── CommandRejected      it can never succeed; nothing was changed
 │   ├── CommandSuperseded  the row has another version than the one it was to change
@@ -164,7 +164,10 @@ class BadRow(CommandError, ValueError):
 
 
 class QueueFull(Unsent):
-    """The queue is full; nothing of this call was accepted. Try again later."""
+    """The queue is full, or with the code `queue_draining` closed; nothing of this call was accepted.
+
+    Try again later.
+    """
 
     code = "queue_full"
 

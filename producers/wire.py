@@ -125,6 +125,11 @@ class Keys:
         return f"crud:{self.queue}:epoch"
 
     @property
+    def halt(self) -> str:
+        """What a person has stopped, a hash of times in ms: `paused` (claims), `draining` (sends)."""
+        return f"crud:{self.queue}:halt"
+
+    @property
     def feed(self) -> str:
         """Where it is told what was changed: a stream."""
         return f"crud:{self.queue}:feed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select, tuple_
@@ -31,6 +31,10 @@ class Choice:
     error_class: str | None = None
     place: str | None = None
     states: tuple[str, ...] = OPEN
+
+    def narrowed(self, **given: Any) -> Choice:
+        """Make one that also has to have what is `given`."""
+        return replace(self, **given)
 
 
 ALL = Choice()

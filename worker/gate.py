@@ -1,27 +1,36 @@
-"""Has the engine claim only from a Redis that knows what it was told: another one is restored first."""
+"""Has the engine claim only from a Redis that knows what it was told, and from no queue that is paused.
+
+Another Redis than the one that was written down is restored first (epochs.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from producers.wire import Keys
+
 from .engine import CLAIM, Broker, Look, Saying, Script
 from .epochs import only_there
+from .halt import unless_paused
+from .logs import log
 
 if TYPE_CHECKING:
     from .clock import Clock
     from .epochs import Epochs
 
-_CLAIM_THERE = Script(only_there(CLAIM.text))
+_CLAIM_THERE = Script(unless_paused(only_there(CLAIM.text)))
 
 
 class Gate(Broker):
-    """The engine's side of the queue, which is shut while the epoch is not the one that is written down."""
+    """The engine's side of the queue; shut while it is paused, or the epoch is not the one written down."""
 
     def __init__(self, *about: Any, epochs: Epochs, clock: Clock, **more: Any) -> None:
         super().__init__(*about, **more)
         self._epochs, self._clock = epochs, clock
+        self._halt = Keys(self.queue).halt
         self._sure: object = None
+        self._is_paused = False
 
     def claiming(self, keys: Sequence[str], most: int, token: str) -> Saying:
         """Say how to claim; a connection is to one process of Redis, and asks it once who it is."""
@@ -29,17 +38,27 @@ class Gate(Broker):
         is_sure = self._connection is not None and self._connection is self._sure
         return (
             _CLAIM_THERE,
-            [*keys, self._epochs.key],
+            [*keys, self._epochs.key, self._halt],
             [*words, *self._epochs.words(ask=not is_sure)],
         )
 
     def look(self, reply: Any, token: str, before: float) -> Look:
         """Read what was found: nothing, but not for ever, while the gate is shut."""
+        self._pause(reply == b"paused")
         if isinstance(reply, list):
             self._sure = self._connection
             self._clock.told(reply[0])
             return super().look(reply, token, before)
-        self._epochs.forget()
-        self._sure = None
+        if not self._is_paused:
+            self._epochs.forget()
+            self._sure = None
         self._claimed, self._in_doubt = self._claimed - 1, True  # the claim is still to be made
         return Look([], None, 1)
+
+    def _pause(self, is_paused: bool) -> None:  # noqa: FBT001
+        """Say once in the log that the queue is paused, and that it is so no more."""
+        if is_paused and not self._is_paused:
+            log.warning("queue.paused", queue=self.queue, mend="python -m worker queue resume")
+        elif self._is_paused and not is_paused:
+            log.info("queue.resumed", queue=self.queue)
+        self._is_paused = is_paused

@@ -13,6 +13,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from producers.errors import CommandError
 from producers.wire import Keys
 
+from .halt import halted
 from .migrate import pending
 from .retry import classify
 from .sqlstates import sqlstate_of
@@ -26,11 +27,15 @@ OLDEST_REDIS = (7, 0)
 
 
 class Check(NamedTuple):
-    """One thing that was looked at; `problem` is empty where it is well."""
+    """One thing that was looked at; where it is well, `problem` and `warning` are empty.
+
+    A worker does not start with a problem, and works with a warning.
+    """
 
     name: str
     problem: str
     mend: str = ""
+    warning: str = ""
 
 
 class NotReady(CommandError):
@@ -54,6 +59,8 @@ async def checks(app: App, redis: Redis) -> AsyncIterator[Check]:
     else:
         yield _redis_version(server)
         yield _redis_policy(server)
+        if (halt := await halted(redis, Keys(app.queue.name))).is_any:
+            yield Check("queue", "", "run `python -m worker queue resume` to go on", halt.sentence)
     problem = await _database_problem(app)
     yield Check("database", problem, "start it, or set DATABASE_URL")
     if not problem:

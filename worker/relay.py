@@ -113,6 +113,8 @@ class Relay(Chore):
             arguments += sending.arguments()
         keys = [self._keys.queue, self._keys.bell, self._keys.epoch]
         reply = await self._publish(keys=keys, args=[*arguments, epoch.word, epoch.process])
+        if reply == b"draining":  # the rows stay, and are published once the queue is resumed
+            return 0
         if reply == b"lost" or not await self._note(epoch, sendings, [word.decode() for word in reply]):
             self._epochs.forget()
             return 0

@@ -146,6 +146,15 @@ def payload_of(body: bytes) -> Any:
         return None
 
 
+def editable(app: App, letter: Row[Any]) -> dict[str, Any]:
+    """Give the payload to be edited, in the fields of today's code where that can read it."""
+    kind, version, sent = _read(letter)
+    try:
+        return app.registry.revive(kind, version, sent).to_wire()
+    except (UnreadableCommand, ValidationError):
+        return sent
+
+
 def _command(
     app: App, letter: Row[Any], payload: dict[str, Any] | None, changes: dict[str, Any]
 ) -> Command[Any]:

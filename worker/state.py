@@ -15,6 +15,7 @@ from producers.wire import HELD, Keys
 from . import statistics
 from .database import transaction_options
 from .dead_letters import count_letters
+from .halt import halted
 from .health import workers
 from .outbox import OutboxRows
 from .types import utcnow
@@ -35,6 +36,7 @@ async def state(app: App, redis: Redis) -> dict[str, Any]:
     keys = Keys(app.queue.name)
     return {
         **await queue(redis, keys),
+        **(await halted(redis, keys)).told(),
         **await records(app),
         "workers": await workers(redis, keys),
         "endings_last_hour": await statistics.endings(redis, keys, seconds=_HOUR),

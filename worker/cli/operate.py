@@ -51,9 +51,8 @@ def check(path: str, *, alive: bool) -> None:
         async with opened(app) as redis:
             async for found in checks(app, redis):
                 well = well and not found.problem
-                click.echo(
-                    f"{found.name:<16} " + (f"{found.problem}; {found.mend}" if found.problem else "ok")
-                )
+                told = found.problem or found.warning
+                click.echo(f"{found.name:<16} " + (f"{told}; {found.mend}" if told else "ok"))
             if well:
                 at_work = await workers(redis, Keys(app.queue.name))
                 here = [worker for worker in at_work if worker["name"].startswith(f"{_host()}:")]
