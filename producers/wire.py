@@ -124,6 +124,16 @@ class Keys:
         """Where it is told what was changed: a stream."""
         return f"crud:{self.queue}:feed"
 
+    @property
+    def refused(self) -> str:
+        """Where the latest jobs are that were refused: a list, the latest first."""
+        return f"crud:{self.queue}:refused"
+
+    @property
+    def refusals(self) -> str:
+        """Where it is counted how many were refused, by reason."""
+        return f"crud:{self.queue}:refusals"
+
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""
         return f"crud:{self.queue}:worker:{name}"
