@@ -15,6 +15,7 @@ from .errors import QueueFull, Unsent
 from .headroom import Headroom
 from .lanes import with_lanes
 from .ledger import ACCEPTED, REFUSED, SENT, Ledger
+from .signing import Signing
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -49,7 +50,7 @@ class Enqueue:
 
     def __init__(self, redis: Redis, keys: Keys, settings: QueueSettings, ledger: Ledger | None) -> None:
         self._redis, self._settings, self._ledger = redis, settings, ledger
-        self._at = [keys.queue, keys.bell]
+        self._at, self._signing = [keys.queue, keys.bell], Signing.of(settings)
         self.script = redis.register_script(SCRIPT)
         self.headroom = Headroom(redis, settings.headroom)
         self.confirmation = Confirmation(redis, settings.durability, keys.written, settings.redis_timeout)
@@ -63,7 +64,7 @@ class Enqueue:
         most, in_lane = ("" if limit is None else str(limit) for limit in limits)
         arguments = [most, os.urandom(8).hex(), in_lane]
         for sending in batch:
-            arguments += sending.arguments()
+            arguments += sending.arguments(self._signing)
         self._put_down(SENT, batch)
         try:
             async with understood(), asyncio.timeout(self._settings.redis_patience):

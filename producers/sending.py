@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 from .commands import Command
 from .commands.lanes import NOWHERE, Standing, standing
 from .errors import PayloadTooLarge
+from .signing import Signing
 from .wire import Envelope, command_uuid, compact
 
 R = TypeVar("R")
@@ -106,13 +107,15 @@ class Sending:
         stands = Standing(tuple(lanes), tuple(refs))
         return cls(Command, command_id, envelope, fingerprint, standing=stands, **times)
 
-    def arguments(self) -> list[str]:
-        """List its arguments of the script."""
+    def arguments(self, signing: Signing | None = None) -> list[str]:
+        """List its arguments of the script, signed where there is a key."""
         times = f"{self.due} {self.deadline}" if self.deadline else self.due
         lanes, refs = self.standing
         stamp = f',"lanes":{compact(lanes)}' if lanes else ""
-        if refs and self.due != _NOW:  # its worker will need them
+        if refs and (self.due != _NOW or signing is not None):  # its worker will need them
             stamp += f',"refs":{compact(refs)}'
+        if signing is not None:
+            stamp = signing.signed(self.envelope, times, stamp)
         about = [str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times, stamp]
         return [*about, "\0".join(lanes), "\0".join(refs)]
 

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from .durability import Durability
 from .errors import InvalidSettings
 
+_MOST_KEYS, _SHORTEST_KEY = 2, 32
+
 
 def _redis_url(url: str) -> str:
     try:
@@ -26,6 +28,21 @@ def _redis_url(url: str) -> str:
         message = "must end with a database number, as in redis://localhost:6379/0"
         raise ValueError(message)
     return url
+
+
+def _signing_keys(text: str) -> str:
+    keys = [key.strip() for key in text.split(",")]
+    if text.strip() and not (
+        len(keys) <= _MOST_KEYS
+        and len(set(keys)) == len(keys)
+        and all(len(key) >= _SHORTEST_KEY for key in keys)
+    ):
+        message = (
+            f"must be one key or two, with a comma between, of {_SHORTEST_KEY} characters or more; "
+            "make one with `openssl rand -base64 32`"
+        )
+        raise ValueError(message)
+    return text
 
 
 class Settings(BaseSettings):
@@ -106,6 +123,14 @@ class QueueSettings(Settings):
         default=3600,
         gt=0,
         description="Seconds after its ending that a command's id is still known to be a duplicate in Redis.",
+    )
+    signing_keys: Annotated[str, AfterValidator(_signing_keys)] = Field(
+        default="",
+        repr=False,
+        description="One key or two, with a comma between: the first signs commands, both are accepted.",
+    )
+    signing_required: bool = Field(
+        default=True, description="Where there are keys: refuse commands that are not signed."
     )
     redis_timeout: float = Field(default=5, gt=0, description="Seconds to wait for one answer of Redis.")
     redis_patience: float = Field(

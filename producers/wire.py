@@ -143,6 +143,16 @@ class Keys:
         """Where it is counted what was finished in the ten seconds from `at` on (seconds since 1970)."""
         return f"crud:{self.queue}:statistics:{at}"
 
+    @property
+    def refused(self) -> str:
+        """Where the latest jobs are that were refused: a list, the latest first."""
+        return f"crud:{self.queue}:refused"
+
+    @property
+    def refusals(self) -> str:
+        """Where it is counted how many were refused, by reason."""
+        return f"crud:{self.queue}:refusals"
+
     def worker(self, name: str) -> str:
         """Where one worker process gives its sign of life."""
         return f"crud:{self.queue}:worker:{name}"

@@ -25,6 +25,16 @@ ABORTED = 1
 """The score that arq's `abort` gives to a job which is not due yet."""
 
 
+async def is_refused(ctx: dict[str, Any], received: Received) -> bool:
+    """Whether a job is none of ours, or not the one that its name says: then it has left the queue."""
+    transport: Transport = ctx["transport"]
+    job_id: str = ctx["job_id"]
+    if not (reason := transport.refused.reason(job_id, received)):
+        return False
+    await transport.refused.refuse(job_id, received.body, reason)
+    return True
+
+
 async def carry_out(ctx: dict[str, Any], received: Received) -> tuple[Delivery, Answer | Later]:
     """Carry a job out, if it is its turn: return how its command ended, or when it is to be tried again."""
     with ctx["suspects"].nothing_claimed() if ctx.get("silent") else nullcontext():

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from arq.connections import RedisSettings
 from arq.worker import RetryJob, func
 from redis.exceptions import RedisError
 
-from .delivering import ABORTED, carry_out
+from producers.signing import Signing
+
+from .delivering import ABORTED, carry_out, is_refused
 from .delivery import Later
 from .deposits import Answered
 from .health import ensure_ready
@@ -37,6 +40,8 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
     began = time.monotonic()
     with presence:
         try:
+            if await is_refused(ctx, received):
+                raise RetryJob  # noqa: TRY301  # it is for arq: this job has gone
             if ctx["score"] > ABORTED and (early := await transport.early(received)):
                 await transport.reschedule(job_id, early)
                 raise RetryJob  # noqa: TRY301  # it is for arq
@@ -75,7 +80,7 @@ def worker_settings(app: App) -> type:
         "queue_name": queue.name,
         "redis_settings": RedisSettings.from_dsn(queue.redis_url),
         "redis_pool": redis_pool(app),
-        "job_deserializer": deserialize,
+        "job_deserializer": partial(deserialize, signing=Signing.of(queue)),
         "job_serializer": serialize,
         "on_startup": on_startup,
         "on_shutdown": on_shutdown,

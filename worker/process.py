@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from arq.worker import Retry, RetryJob, func
 
+from producers.signing import Signing
+
 from . import doubt, engine
 from .breaker import Breaker
 from .clock import Clock
-from .delivering import carry_out
+from .delivering import carry_out, is_refused
 from .delivery import Later
 from .deposits import DEPOSIT, Answered
 from .epochs import Epochs
@@ -59,7 +61,11 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
         ctx["transport"].app.tally.recovered += 1
     with presence:
         try:
+            if await is_refused(ctx, received):
+                raise RetryJob  # noqa: TRY301  # it is for the engine: this job has gone
             delivery, outcome = await carry_out(ctx, received)
+        except RetryJob:
+            raise
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
             raise (Retry(UNSETTLED_PAUSE) if isinstance(error, Exception) else RetryJob()) from error
@@ -85,7 +91,7 @@ class Process(engine.Worker):
             ],
             "queue_name": queue.name,
             "redis_pool": pool,
-            "job_deserializer": partial(deserialize, registry=app.registry),
+            "job_deserializer": partial(deserialize, registry=app.registry, signing=Signing.of(queue)),
             "job_serializer": serialize,
             "on_startup": partial(start, app, burst=burst),
             "on_shutdown": partial(stop, app),

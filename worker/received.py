@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from producers.commands import Command, Registry, UnreadableCommand
+from producers.signing import Opened, Refused, Signing
 from producers.wire import Envelope
 
 _END_OF_TIME = 253_402_300_799_999
@@ -19,13 +20,19 @@ _END_OF_TIME = 253_402_300_799_999
 
 @dataclass(slots=True)
 class Received:
-    """What came out of Redis. It is an argument of an arq job, and arq logs those: hence the short repr."""
+    """What came out of Redis. It is an argument of an arq job, and arq logs those: hence the short repr.
+
+    `refused` says why it is nothing that a sender has made who has a key. `since` is the latest time at which
+    what is signed can have been due, in ms since 1970.
+    """
 
     body: bytes = field(repr=False)
     envelope: Envelope | None
     stamp: dict[str, Any] = field(default_factory=dict, repr=False)
     problem: str = field(default="", repr=False)
     command: Command[Any] | None = field(default=None, repr=False)
+    refused: str = ""
+    since: int | None = None
 
     @property
     def due(self) -> float:
@@ -33,14 +40,19 @@ class Received:
         return float(max(self.stamp.get("accepted", 0), self.stamp.get("due") or 0))
 
 
-def deserialize(raw: bytes, registry: Registry | None = None) -> dict[str, Any]:
+def deserialize(
+    raw: bytes, registry: Registry | None = None, signing: Signing | None = None
+) -> dict[str, Any]:
     """Read the bytes of a job, of whatever kind; the problem that there is with them is told as well.
 
     With a `registry` its command is made as well, if it can be: for all that come together, one after the
-    other, it is quicker than for each in its turn.
+    other, it is quicker than for each in its turn. With `signing`, nothing is read that nobody has signed.
     """
     try:
-        received = _read(raw, registry)
+        opened = None if signing is None else signing.opened(raw)
+        received = _read(raw, registry) if opened is None else _opened(raw, opened, registry)
+    except Refused as refused:
+        received = Received(raw, None, refused=str(refused))
     except Exception as error:  # noqa: BLE001  # bytes can be anything
         received = Received(raw, None, problem=str(error) if isinstance(error, ValueError) else "not a job")
     enqueued = received.stamp.get("accepted", round(time.time() * 1000))
@@ -52,17 +64,27 @@ def _read(raw: bytes, registry: Registry | None) -> Received:
         case {"f": "execute", "a": [envelope, {"accepted": int(at)} as stamp]}:
             if not (0 <= at <= _END_OF_TIME and _is_stamp(**stamp)):
                 raise ValueError("its stamp is none")
-            try:
-                known = Envelope.decode(envelope)
-            except ValueError as error:  # it has its place in its lanes all the same
-                return Received(raw, None, stamp, str(error))
-            return Received(raw, known, stamp, command=_command(known, registry))
+            return _enveloped(raw, envelope, stamp, registry)
         case {"f": "execute"}:
             raise ValueError("no envelope in it")
         case {"f": str(name)}:
             raise ValueError(f"{name[:100]!r} is not a function of this worker")
         case _:
             raise ValueError("JSON, but not a job")
+
+
+def _opened(raw: bytes, opened: Opened, registry: Registry | None) -> Received:
+    received = _enveloped(raw, _value(opened.envelope), opened.stamp, registry)
+    received.since = opened.since
+    return received
+
+
+def _enveloped(raw: bytes, envelope: Any, stamp: dict[str, Any], registry: Registry | None) -> Received:
+    try:
+        known = Envelope.decode(envelope)
+    except ValueError as error:  # it has its place in its lanes all the same
+        return Received(raw, None, stamp, str(error))
+    return Received(raw, known, stamp, command=_command(known, registry))
 
 
 def _command(envelope: Envelope, registry: Registry | None) -> Command[Any] | None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from producers.enqueue import SCRIPT as ENQUEUE
 from producers.headroom import Headroom
 from producers.sending import Sending
+from producers.signing import Signing
 from producers.wire import Envelope, Keys
 
 from .chore import Chore
@@ -51,6 +52,7 @@ class Relay(Chore):
         self._app, self._redis, self._keys = app, redis, Keys(app.queue.name)
         self._outbox = OutboxRows(app.tables, app.queue.name)
         self._deposits = Deposits(redis, app.queue)
+        self._signing = Signing.of(app.queue)
         self._headroom = Headroom(redis, app.queue.headroom)
         self._publish = redis.register_script(only_there(ENQUEUE))
         self._leader, self._epochs = leader, epochs
@@ -110,7 +112,7 @@ class Relay(Chore):
         await self._headroom.check()
         arguments = ["", "", ""]
         for sending in sendings.values():
-            arguments += sending.arguments()
+            arguments += sending.arguments(self._signing)
         keys = [self._keys.queue, self._keys.bell, self._keys.epoch]
         reply = await self._publish(keys=keys, args=[*arguments, epoch.word, epoch.process])
         if reply == b"draining":  # the rows stay, and are published once the queue is resumed

@@ -15,6 +15,7 @@ from .deposits import Answered, Deposits
 from .engine import Script
 from .lanes import Lanes
 from .received import Received
+from .refused import Refused
 from .suspects import Suspicions
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Transport:
         self.app, self.redis, self.keys = app, redis, Keys(app.queue.name)
         self.clock = clock or Clock()
         self.deposits, self.lanes = Deposits(redis, app.queue), Lanes(redis, self.keys)
-        self.suspicions = Suspicions(redis, self.keys)
+        self.suspicions, self.refused = Suspicions(redis, self.keys), Refused(redis, self.keys)
         self._count, self._reschedule = (
             redis.register_script(script.text) for script in (_COUNT, _RESCHEDULE)
         )

@@ -55,6 +55,10 @@ async def refusal(transport: Transport, delivery: Delivery, received: Received) 
 
 
 def _since(received: Received) -> float:
-    """When a command was accepted, or due if that was later: seconds since 1970, by Redis's clock."""
+    """When a command was accepted, or due if that was later: seconds since 1970, by Redis's clock.
+
+    Of one that is signed it is no later than its sender's clock allows, whatever stands beside its signature.
+    """
     accepted: int = received.stamp.get("accepted", round(time.time() * 1000))
-    return max(accepted, received.stamp.get("due") or 0) / 1000
+    since = max(accepted, received.stamp.get("due") or 0)
+    return (since if received.since is None else received.since) / 1000

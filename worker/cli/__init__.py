@@ -4,11 +4,12 @@ from .dead import dead
 from .group import cli
 from .operate import check, demo, migrate, status, why
 from .queue import queue
+from .refused import refused
 from .run import run
 from .tables import tables
 from .verify import verify
 
-for command in (run, migrate, check, status, why, dead, queue, verify, tables, demo):
+for command in (run, migrate, check, status, why, dead, queue, refused, verify, tables, demo):
     cli.add_command(command)
 
 __all__ = ["cli"]
