@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from .engine import CLAIM, Broker, Look, Saying, Script
 from .epochs import only_there
 
 if TYPE_CHECKING:
+    import redis
+
+    from producers.sentinel import Sentinels
+
     from .clock import Clock
     from .epochs import Epochs
 
@@ -22,6 +29,15 @@ class Gate(Broker):
         super().__init__(*about, **more)
         self._epochs, self._clock = epochs, clock
         self._sure: object = None
+
+    def keeper(self, patience: float) -> redis.Redis | None:
+        """Make a client for the thread that renews; where Sentinel says who is the master, by it."""
+        given = self._given.connection_pool.connection_kwargs
+        led: Sentinels | None = given.get("sentinels")
+        if led is None:
+            return super().keeper(patience)
+        limits = {"socket_timeout": patience, "socket_connect_timeout": patience}
+        return led.blocking({**given, **limits, "retry": Retry(NoBackoff(), 0), "retry_on_error": []})
 
     def claiming(self, keys: Sequence[str], most: int, token: str) -> Saying:
         """Say how to claim; a connection is to one process of Redis, and asks it once who it is."""
