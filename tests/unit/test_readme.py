@@ -54,7 +54,7 @@ def test_every_command_is_in_the_readme() -> None:
 def test_a_command_in_the_table_is_there_with_its_options(row: list[str]) -> None:
     calls = [call for call in re.findall(r"`([^`]+)`", row[0]) if call.startswith("python -m ")]
     for call in calls:
-        found = LEAVES[re.sub(r"( [A-Z]+)+$", "", call)]
+        found = LEAVES[re.sub(r"( [A-Z]+[.]*)+$", "", call)]
         options = set(re.findall(r"--[a-z][a-z-]+", row[1]))
         assert options <= {option for param in found.params for option in param.opts}
 
