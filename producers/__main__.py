@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from .cli.caller import Caller
+from .cli.completion import completion
 from .cli.load import load
 from .cli.output import say
 from .cli.send import send
@@ -72,6 +73,7 @@ def producers(ctx: click.Context, commands: str, redis_url: str | None, queue: s
 
 producers.add_command(send)
 producers.add_command(load)
+producers.add_command(completion(producers, "crud-producer"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,13 +29,14 @@ OLDEST_REDIS = (7, 0)
 class Check(NamedTuple):
     """One thing that was looked at; where it is well, `problem` and `warning` are empty.
 
-    A worker does not start with a problem, and works with a warning.
+    A worker does not start with a problem, and works with a warning. `found` is what there is.
     """
 
     name: str
     problem: str
     mend: str = ""
     warning: str = ""
+    found: str = ""
 
 
 class NotReady(CommandError):

@@ -173,9 +173,11 @@ async def test_a_worker_at_work_is_seen_by_check_and_status(environment: dict[st
     }
     assert [found["slots"] for found in state["workers"]] == [5]
     assert (state["endings_last_hour"], state["dead_letters"]) == ({"applied": 1}, {})
-    assert "0 due, 1 delayed" in told.stdout
-    assert "of 5 slots" in told.stdout
-    assert "1 applied" in told.stdout
+    header, queue, _, _, busy, *rest = told.stdout.splitlines()
+    assert header.split()[:4] == ["queue", "due", "running", "delayed"]
+    assert queue.split()[:4] == [environment["QUEUE_NAME"], "0", "0", "1"]
+    assert busy.split()[1:4] == ["5", "0", "1"]
+    assert "endings of the last hour: 1 applied" in rest
 
 
 async def _has_told(producer: Producer) -> bool:

@@ -1,4 +1,4 @@
-"""`migrate`, `check`, `status`, `why` and `demo`: what an operator asks first."""
+"""`migrate`, `check`, `why` and `demo`: what an operator asks first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 from uuid import UUID
 
 import click
@@ -16,7 +15,6 @@ from producers.wire import Keys
 
 from ..health import checks, workers
 from ..migrate import migrate as run_migrations
-from ..state import state
 from ..why import Place, Why, lines
 from .group import load_app, opened, settle
 
@@ -65,38 +63,6 @@ def check(path: str, *, alive: bool) -> None:
         return well
 
     sys.exit(0 if settle(work()) else 1)
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def status(path: str, *, as_json: bool) -> None:
-    """Show the queue, the workers, the endings of the last hour and the dead letters."""
-    app = load_app(path)
-
-    async def look() -> dict[str, Any]:
-        async with opened(app) as redis:
-            return await state(app, redis)
-
-    found = settle(look())
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    queue = found["queue"]
-    waiting = f"{queue['due']} due, {queue['delayed']} delayed, oldest {queue['oldest_s']:.1f} s"
-    click.echo(f"queue    {queue['name']}: {waiting}")
-    click.echo(f"lanes    {queue['in_lanes']} wait for others, {queue['parked']} dead hold their lanes")
-    outbox = found["outbox"]
-    click.echo(f"outbox   {outbox['unpublished']} to be published, oldest {outbox['oldest_s']:.1f} s")
-    for worker in found["workers"]:
-        work = f"{worker['running']} of {worker['slots']} slots, {worker['finished']} finished"
-        click.echo(f"worker   {worker['name']}: {work}")
-    if not found["workers"]:
-        click.echo("worker   none at work")
-    for title, counts in (("endings", found["endings_last_hour"]), ("letters", found["dead_letters"])):
-        click.echo(
-            f"{title:<8} " + (", ".join(f"{count} {word}" for word, count in counts.items()) or "none")
-        )
 
 
 @click.command()

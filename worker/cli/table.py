@@ -20,8 +20,9 @@ def console() -> Console:
 
 
 def table(*columns: str, rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> Table:
-    """Make a table; `numbers` are the columns that line up at the right."""
+    """Make a table, with a head if a column has a name; `numbers` are those that line up at the right."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made.show_header = any(columns)
     for name in columns:
         made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
@@ -49,4 +50,6 @@ def moment(at: datetime | None) -> str:
 
 
 def _cell(value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
     return Text(moment(value) if isinstance(value, datetime) else printable(str(value)))
