@@ -16,7 +16,11 @@ RUN pip install --no-deps . && rm -r build worker producers 2>/dev/null || true
 # Away from the source: `worker` is to be found once, as an installed package.
 WORKDIR /home/worker
 USER worker
-HEALTHCHECK --interval=15s --timeout=10s --start-period=15s CMD ["crud-worker", "check", "--alive"]
+ENV WORKER_HTTP=0.0.0.0:9464
+EXPOSE 9464
+# 503 within ten seconds after it stopped making progress; plain Python, since a worker's imports cost a second.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/livez', timeout=4)"]
 CMD ["crud-worker", "run"]
 
 

@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -11,12 +12,14 @@ from producers import Producer
 from producers.commands import CreateUser
 from tests.databases import engine_on
 from tests.integration.watched import Watched, watched
-from tests.integration.watched_app import PATH, Block, Hang, Slow
+from tests.integration.watched_app import PATH, Block, Hang, Wait
 from tests.processes import command_line, environment_of
 from tests.waiting import until
 from worker.demo.servers import PostgresServer, RedisServer
+from worker.progress import PATIENCE
 
 OURS = {"WORKER_APP": PATH}
+PROGRESS = "crud_worker_last_progress_timestamp_seconds"
 
 
 @pytest.fixture
@@ -35,6 +38,10 @@ async def ready(worker: Watched) -> None:
         return await worker.status("/readyz") == 200
 
     await until(is_ready)
+
+
+async def is_running(worker: Watched) -> bool:
+    return await worker.value("crud_worker_commands_running") == 1
 
 
 async def becomes(worker: Watched, path: str, problem: str) -> str:
@@ -95,14 +102,23 @@ async def test_an_engine_that_hangs_is_told_though_the_loop_turns(
 
 @pytest.mark.slow
 async def test_a_worker_whose_slots_are_all_taken_is_alive(
-    environment: dict[str, str], producer: Producer
+    environment: dict[str, str], producer: Producer, tmp_path: Path
 ) -> None:
-    settings = OURS | {"WORKER_CONCURRENCY": "1", "WORKER_JOB_TIMEOUT": "30"}
+    settings = OURS | {"WORKER_CONCURRENCY": "1", "WORKER_JOB_TIMEOUT": "40"}
     async with watched(environment=environment | settings) as worker:
         await ready(worker)
-        receipt = await producer.send(Slow(seconds=12))
-        while receipt.status and not await producer.redis.exists(producer.keys.result(receipt.command_id)):
+        receipt = await producer.send(Wait(path=str(tmp_path / "go on")))
+        await until(lambda: is_running(worker))
+        first = await worker.value(PROGRESS)
+
+        async def still_looks() -> bool:
             assert await worker.problems("/livez") == {}
+            return await worker.value(PROGRESS) > first + PATIENCE
+
+        await until(still_looks)
+        assert await is_running(worker)
+        (tmp_path / "go on").touch()
+        await receipt.result(20)
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from producers import Command
+from tests.waiting import until
 from worker.app import App
 from worker.engine import worker
 from worker.handlers import HANDLERS
@@ -30,12 +32,12 @@ class Hang(Command[None]):
     kind: ClassVar[str] = "engine.hang"
 
 
-class Slow(Command[None]):
-    """Takes its time, as it should."""
+class Wait(Command[None]):
+    """Runs until a file is there, and blocks nobody."""
 
-    kind: ClassVar[str] = "command.slow"
+    kind: ClassVar[str] = "file.wait"
 
-    seconds: float
+    path: str
 
 
 async def block(_: AsyncSession, command: Block) -> None:
@@ -49,8 +51,8 @@ async def hang(_: AsyncSession, __: Hang) -> None:
     worker.Worker._gather = wait_for_ever  # type: ignore[method-assign, assignment]
 
 
-async def slow(_: AsyncSession, command: Slow) -> None:
-    await asyncio.sleep(command.seconds)
+async def wait(_: AsyncSession, command: Wait) -> None:
+    await until(Path(command.path).exists)
 
 
-app = App({**HANDLERS, Block: block, Hang: hang, Slow: slow})
+app = App({**HANDLERS, Block: block, Hang: hang, Wait: wait})
