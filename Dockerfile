@@ -27,6 +27,7 @@ CMD ["crud-worker", "run"]
 FROM runtime AS tests
 
 USER root
+ENV WORKER_HTTP=
 HEALTHCHECK NONE
 RUN pip uninstall -y crud-worker
 WORKDIR /src

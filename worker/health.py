@@ -80,6 +80,12 @@ async def workers(redis: Redis, keys: Keys) -> list[dict[str, Any]]:
     return [json.loads(value) for value in values if value is not None]
 
 
+def ailment(worker: dict[str, Any]) -> str:
+    """Say what is wrong with one of them, by what it last said of itself; "" where it is well."""
+    is_open = worker.get("breaker", "closed") != "closed"
+    return worker.get("stopped") or ("takes no commands: it met a database that is away" if is_open else "")
+
+
 async def _redis_info(redis: Redis) -> dict[str, Any] | str:
     try:
         return {**await redis.info("server"), **await redis.info("memory")}

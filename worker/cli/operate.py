@@ -13,7 +13,7 @@ import click
 from producers.commands.lanes import lane
 from producers.wire import Keys
 
-from ..health import checks, workers
+from ..health import ailment, checks, workers
 from ..migrate import migrate as run_migrations
 from ..why import Place, Why, lines
 from .group import load_app, opened, settle
@@ -52,13 +52,13 @@ def check(path: str, *, alive: bool) -> None:
                 told = found.problem or found.warning
                 click.echo(f"{found.name:<16} " + (f"{told}; {found.mend}" if told else "ok"))
             if well:
-                found_at_work = await workers(redis, Keys(app.queue.name))
-                at_work = [worker for worker in found_at_work if not worker.get("stopped")]
+                found_alive = await workers(redis, Keys(app.queue.name))
+                at_work = [worker for worker in found_alive if not worker.get("stopped")]
                 here = [worker for worker in at_work if worker["name"].startswith(f"{_host()}:")]
                 click.echo(f"{'workers':<16} {len(at_work)} at work, {len(here)} of them on this host")
-                for worker in found_at_work:
-                    if worker.get("stopped"):
-                        click.echo(f"{'':<16} {worker['name']}: {worker['stopped']}")
+                for worker in found_alive:
+                    if problem := ailment(worker):
+                        click.echo(f"{'':<16} {worker['name']}: {problem}")
                 well = bool(here) or not alive
         return well
 

@@ -1,0 +1,81 @@
+"""What processes report to their supervisor, whatever becomes of them."""
+
+import os
+
+import pytest
+
+from tests.waiting import until
+from worker.progress import PATIENCE
+from worker.reports import Reporter, Reports
+from worker.standing import Standing
+from worker.tally import Tally
+
+AT_WORK = Standing(running=1, slots=5, at_work=True, idle=0.5)
+
+
+class Child:
+    """A process, as its supervisor hears it."""
+
+    def __init__(self, reports: Reports) -> None:
+        with reports.of_process() as pipe:
+            self.pipe = os.dup(pipe)
+        self.tally = Tally(["user.create"])
+        self.reporter = Reporter(self.pipe, self.tally, lambda: AT_WORK)
+
+
+def finished(reports: Reports) -> int:
+    return sum(sum(of.finished.values()) for of in reports.tally().kinds.values())
+
+
+async def test_counts_add_up_and_stay_when_a_process_ends_and_its_standing_goes() -> None:
+    reports = Reports()
+    children = [Child(reports), Child(reports)]
+    for child in children:
+        child.tally.end("user.create", "applied", 1, 1)
+        await child.reporter.start()
+    await until(lambda: finished(reports) == 2)
+    assert [standing.slots for standing in reports.standings()] == [5, 5]
+
+    children[0].tally.end("user.create", "applied", 1, 1)
+    await children[0].reporter.stop()  # it reports once more
+    await until(lambda: len(reports.standings()) == 1)
+    assert finished(reports) == 3
+    await children[1].reporter.stop()
+    await until(lambda: reports.standings() == [])
+    assert finished(reports) == 3
+
+
+async def test_a_process_that_is_killed_in_the_middle_of_a_line_counts_as_it_did_before() -> None:
+    reports = Reports()
+    child = Child(reports)
+    child.tally.end("user.create", "applied", 1, 1)
+    await child.reporter.start()
+    await until(lambda: finished(reports) == 1)
+    with reports.of_process() as pipe:
+        os.write(pipe, b'{"standing": [1, ')
+    await child.reporter.stop()
+    await until(lambda: reports.standings() == [])
+    assert finished(reports) == 1
+
+
+async def test_a_process_that_says_nothing_has_stopped_and_one_that_starts_gets_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reports = Reports()
+    child = Child(reports)
+    await until(lambda: len(reports.standings()) == 1)
+    assert reports.standings()[0].stopped == ""
+    heard = reports._heard[0]
+    heard.at -= PATIENCE + 1
+    assert reports.standings()[0].stopped == ""
+    heard.at -= 30
+    assert reports.standings()[0].stopped.startswith("nothing was heard of it for 39 s")
+
+    await child.reporter.start()
+    await until(lambda: reports.standings()[0].slots == 5)
+    monkeypatch.setattr(child.reporter, "_write", lambda: None)
+    heard.at -= PATIENCE + 2
+    assert "was heard of it for" in reports.standings()[0].stopped
+    assert reports.standings()[0].idle > PATIENCE
+    await child.reporter.stop()
+    await until(lambda: reports.standings() == [])
