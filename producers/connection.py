@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import hiredis
 import redis.exceptions
@@ -15,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from .errors import QueueFull, QueueUnavailable
+from .sentinel import SCHEMES, Led, Sentinels
 
 if TYPE_CHECKING:
     from .settings import QueueSettings
@@ -26,10 +28,11 @@ _LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
 def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Client:
     """Make a client of class `client`; nothing is sent yet."""
-    if not settings.redis_url.startswith("unix:"):
+    url, led = settings.redis_url, sentinels(settings)
+    if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     made: Client = client.from_url(
-        settings.redis_url,
+        url if led is None else led.url,
         socket_timeout=settings.redis_timeout,
         socket_connect_timeout=settings.redis_timeout,
         health_check_interval=15,
@@ -38,8 +41,19 @@ def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Cl
         **options,
     )
     pool = made.connection_pool
-    pool.connection_class = type("Connection", (_Quick, pool.connection_class), {})
+    ours: list[type] = [_Quick]
+    if led is not None:
+        pool.connection_kwargs["sentinels"] = led
+        ours.append(Led)
+    pool.connection_class = type("Connection", (*ours, pool.connection_class), {})
     return made
+
+
+def sentinels(settings: QueueSettings) -> Sentinels | None:
+    """Read REDIS_URL; None where it names the Redis itself."""
+    if urlsplit(settings.redis_url).scheme not in SCHEMES:
+        return None
+    return Sentinels(settings.redis_url, timeout=min(settings.redis_timeout, 1.0))
 
 
 _Base: Any = object  # the class that the URL asks for comes after it

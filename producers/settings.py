@@ -10,11 +10,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .durability import Durability
 from .errors import InvalidSettings
+from .sentinel import SCHEMES, Sentinels
 
 _MOST_KEYS, _SHORTEST_KEY = 2, 32
 
 
 def _redis_url(url: str) -> str:
+    if url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
+        Sentinels(url, timeout=1)
+        return url
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -22,8 +26,8 @@ def _redis_url(url: str) -> str:
         message = "must look like redis://host:6379/0 (its port is not a number)"
         raise ValueError(message) from None
     if parts.scheme not in {"redis", "rediss", "unix"}:
-        message = "must start with redis://, rediss:// or unix://, as in redis://localhost:6379/0"
-        raise ValueError(message)
+        message = "must start with redis://, rediss://, redis+sentinel:// or unix://"
+        raise ValueError(f"{message}, as in redis://localhost:6379/0")
     if parts.scheme != "unix" and parts.path.strip("/") and not parts.path.strip("/").isdigit():
         message = "must end with a database number, as in redis://localhost:6379/0"
         raise ValueError(message)
@@ -90,7 +94,8 @@ class QueueSettings(Settings):
         default="redis://localhost:6379/0",
         validation_alias=AliasChoices("REDIS_URL", "redis_url"),
         repr=False,
-        description="The Redis that holds the queue: redis://, rediss:// (TLS) or unix://.",
+        description="The Redis that holds the queue: redis://, rediss:// (TLS) or unix://; "
+        "by Sentinel redis+sentinel://host,host2/mymaster/0, or rediss+sentinel://.",
     )
     name: str = Field(default="crud", min_length=1, max_length=100, description="The name of the queue.")
     max: int | None = Field(

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from producers.wire import Keys
 
 from .engine import CLAIM, Broker, Look, Saying, Script
@@ -16,6 +19,10 @@ from .halt import unless_paused
 from .logs import log
 
 if TYPE_CHECKING:
+    import redis
+
+    from producers.sentinel import Sentinels
+
     from .clock import Clock
     from .epochs import Epochs
 
@@ -31,6 +38,15 @@ class Gate(Broker):
         self._halt = Keys(self.queue).halt
         self._sure: object = None
         self._is_paused = False
+
+    def keeper(self, patience: float) -> redis.Redis | None:
+        """Make a client for the thread that renews; where Sentinel says who is the master, by it."""
+        given = self._given.connection_pool.connection_kwargs
+        led: Sentinels | None = given.get("sentinels")
+        if led is None:
+            return super().keeper(patience)
+        limits = {"socket_timeout": patience, "socket_connect_timeout": patience}
+        return led.blocking({**given, **limits, "retry": Retry(NoBackoff(), 0), "retry_on_error": []})
 
     def claiming(self, keys: Sequence[str], most: int, token: str) -> Saying:
         """Say how to claim; a connection is to one process of Redis, and asks it once who it is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from arq.connections import RedisSettings
 from arq.worker import RetryJob, func
 from redis.exceptions import RedisError
 
+from producers.connection import sentinels
 from producers.signing import Signing
 
 from .delivering import ABORTED, carry_out, is_refused
@@ -29,6 +31,8 @@ from .service import NEVER, SIGN_OF_LIFE, UNSETTLED_PAUSE, ended, longest, redis
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from producers.settings import QueueSettings
+
     from .app import App
 
 
@@ -78,7 +82,7 @@ def worker_settings(app: App) -> type:
     settings = {
         "functions": [func(execute, name="execute", max_tries=NEVER, keep_result=0, timeout=longest(app))],
         "queue_name": queue.name,
-        "redis_settings": RedisSettings.from_dsn(queue.redis_url),
+        "redis_settings": _redis_settings(queue),
         "redis_pool": redis_pool(app),
         "job_deserializer": partial(deserialize, signing=Signing.of(queue)),
         "job_serializer": serialize,
@@ -96,3 +100,12 @@ def worker_settings(app: App) -> type:
         "log_results": False,
     }
     return type("WorkerSettings", (), settings)
+
+
+def _redis_settings(queue: QueueSettings) -> RedisSettings:
+    """Say to arq where Redis is, for `arq --check`; its worker has our pool."""
+    led = sentinels(queue)
+    if led is None:
+        return RedisSettings.from_dsn(queue.redis_url)
+    settings = RedisSettings.from_dsn(led.url)
+    return replace(settings, host=led.addresses, sentinel=True, sentinel_master=led.master)
