@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 Sessions = async_sessionmaker[AsyncSession]
 _SQLITE_POOL = 2
+_UNPREPARED: dict[str, Any] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",  # the statement without a name, which ends with the next one
+}
 
 
 def create_engine(options: WorkerOptions, url: str = "") -> AsyncEngine:
@@ -86,10 +91,10 @@ def _connecting(options: WorkerOptions, url: str) -> dict[str, Any]:
         # A worker that is frozen, or cut off, in a transaction must not hold its locks for ever.
         "idle_in_transaction_session_timeout": str(round(limit * 1000)),
     }
-    return {
-        "isolation_level": "READ COMMITTED",
-        "connect_args": {"timeout": options.commit_timeout, "server_settings": settings},
-    }
+    arguments = {"timeout": options.commit_timeout, "server_settings": settings}
+    if not options.prepared_statements:
+        arguments |= _UNPREPARED
+    return {"isolation_level": "READ COMMITTED", "connect_args": arguments}
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:

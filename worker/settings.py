@@ -64,6 +64,11 @@ class WorkerOptions(Settings):
     pool_pre_ping: bool = Field(
         default=False, description="Test a connection before each use, at the cost of a round trip."
     )
+    prepared_statements: bool = Field(
+        default=True,
+        description="Keep statements prepared on connections to PostgreSQL; "
+        "false behind a pooler in transaction mode that cannot, as PgBouncer before 1.21.",
+    )
     job_timeout: float = Field(
         default=30, gt=0, description="Seconds that one attempt may take, up to its COMMIT."
     )
