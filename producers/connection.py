@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from . import tls
 from .errors import QueueFull, QueueUnavailable
 from .sentinel import SCHEMES, Led, Sentinels
 
@@ -28,11 +29,15 @@ _LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 
 def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Client:
     """Make a client of class `client`; nothing is sent yet."""
-    url, led = settings.redis_url, sentinels(settings)
+    led = sentinels(settings)
+    url = settings.redis_url if led is None else led.url
+    is_encrypted = url.startswith("rediss:")
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
+    if is_encrypted:
+        options["ssl_check_hostname"] = True  # redis-py's default is not to; the URL may say otherwise
     made: Client = client.from_url(
-        url if led is None else led.url,
+        url,
         socket_timeout=settings.redis_timeout,
         socket_connect_timeout=settings.redis_timeout,
         health_check_interval=15,
@@ -41,7 +46,7 @@ def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Cl
         **options,
     )
     pool = made.connection_pool
-    ours: list[type] = [_Quick]
+    ours: list[type] = [_Encrypted, _Quick] if is_encrypted else [_Quick]
     if led is not None:
         pool.connection_kwargs["sentinels"] = led
         ours.append(Led)
@@ -105,6 +110,16 @@ class _Quick(_Base):  # type: ignore[misc]
         return bool(is_over or stream._buffer or unread.has_data())  # noqa: SLF001
 
 
+class _Encrypted(_Base):  # type: ignore[misc]
+    """A connection by TLS. A server that speaks none waits for more, and says nothing."""
+
+    async def connect(self) -> None:
+        try:
+            await super().connect()
+        except redis.exceptions.TimeoutError as error:
+            raise redis.exceptions.TimeoutError(f"{tls.NO_HANDSHAKE}: {error}") from error
+
+
 @asynccontextmanager
 async def understood() -> AsyncIterator[None]:
     """Turn what redis-py raises into errors of ours, and raise the cancellation that it lost.
@@ -124,7 +139,7 @@ async def understood() -> AsyncIterator[None]:
         message = "Redis refuses the user or password in REDIS_URL"
         raise QueueUnavailable(message) from None
     except (*_LOST, OSError, TimeoutError) as error:
-        raise QueueUnavailable from error
+        raise QueueUnavailable(*filter(None, [tls.problem(error)])) from error
     except redis.exceptions.ResponseError as error:
         if "maxmemory" in str(error):
             message = "Redis has no memory left; nothing of this call was accepted"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import AuthenticationError, RedisError
 
+from producers import tls
 from producers.errors import CommandError
 from producers.wire import Keys
 
@@ -92,7 +93,7 @@ async def _redis_info(redis: Redis) -> dict[str, Any] | str:
     except AuthenticationError:
         return "refuses the user or password in REDIS_URL"
     except (RedisError, OSError) as error:
-        return f"does not answer ({type(error).__name__})"
+        return tls.problem(error) or f"does not answer ({type(error).__name__})"
 
 
 def _redis_version(server: dict[str, Any]) -> Check:
