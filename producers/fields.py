@@ -100,7 +100,7 @@ class Fields(Mapping[str, Field]):
         try:
             return self.of.revive(data, self._registry)
         except ValidationError as error:
-            raise ValueError(explain(error)) from None
+            raise ValueError(explain(error, self.of)) from None
 
 
 def broken(error: Exception) -> str:

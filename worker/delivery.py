@@ -9,8 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from producers.commands import Command, Registry, UnreadableCommand
+from producers.commands.personal import personal_values
 from producers.wire import Ending, Envelope
 
+from . import retry
 from .failure import Failure
 from .tables import ENTITY_LENGTH
 
@@ -108,3 +110,16 @@ class Delivery:
         if self.envelope is None:
             raise UnreadableCommand(self.problem)
         return registry.revive(self.envelope.kind, self.envelope.version, self.envelope.payload)
+
+    def told(self, error: Exception, registry: Registry) -> Failure:
+        """Say what an error means, without what it may quote of the payload and must not be shown."""
+        kind, payload = (self.envelope.kind, self.envelope.payload) if self.envelope else ("", {})
+        if (command := registry.get(kind)) is None:
+            return retry.classify(error)  # what is said of these, we say ourselves
+        failure = retry.classify(error, read_only=command.read_only)
+        if not failure.may_quote:
+            return failure
+        values = personal_values(command, payload, registry)
+        if self.revived is not None:  # an error quotes a date as Python has it
+            values += personal_values(type(self.revived), self.revived)
+        return failure.without(values)

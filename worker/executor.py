@@ -67,7 +67,7 @@ class Execution:
         self.crashed, self._in_handler = False, False
         self.problem: UnreadableCommand | None = None
         try:
-            self.command = delivery.command(app.registry)
+            self.command = delivery.revived = delivery.command(app.registry)
         except UnreadableCommand as problem:
             self.problem = problem
         self.read_only = self.command is not None and self.command.read_only
@@ -88,7 +88,7 @@ class Execution:
             except EndedElsewhere:
                 self.failure = None
             except Exception as error:  # noqa: BLE001  # every error has a line in the table of retry.py
-                self.failure = self.app.tally.failed(retry.classify(error, read_only=self.read_only))
+                self.failure = self.app.tally.failed(self.delivery.told(error, self.app.registry))
                 self.crashed = self._in_handler and self.failure.sqlstate == _SESSION_GONE
             if (found := await self._look()) is not None:
                 return found

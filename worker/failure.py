@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from sqlalchemy.exc import StatementError
 
 from producers.commands import UnreadableCommand
+from producers.commands.personal import without
 from producers.errors import CommandRejected
 
 from .sqlstates import columns, condition, constraint, driver_error, sqlstate_of, told_of_statement
@@ -51,8 +53,8 @@ class CommitUnknown(Exception):
 class Failure:
     """An error, understood.
 
-    `message` holds no values of rows or payloads, and neither does the `trace` of a database error; that of
-    an error of our own code tells it in full. `place` is the
+    `message` and `trace` hold no values of rows or payloads where a database raised it. What our own code
+    raised may quote them: all but those `without` which it is told. `place` is the
     last function of the domain on the way to where it was raised, such as `handlers/user.py, create_user`.
     """
 
@@ -70,8 +72,26 @@ class Failure:
         about = {"cause": self.cause.value, "code": self.code, "sqlstate": self.sqlstate}
         return {**about, "error": self.error_class, "attempts": attempts, "delay": round(delay, 3)}
 
+    @property
+    def may_quote(self) -> bool:
+        """Whether it may quote values: what a database says is told of statements alone, not of rows."""
+        return self.sqlstate is None or self.sqlstate.startswith("42")
+
+    def without(self, values: Sequence[Any]) -> Failure:
+        """Hide values wherever it quotes them; the numbers of lines in the trace stay."""
+        lines = [
+            line if _FRAME.match(line) else without(line, values)
+            for line in without(self.trace, [value for value in values if len(str(value)) >= _LONG]).split(
+                "\n"
+            )
+        ]
+        return replace(self, message=without(self.message, values), trace="\n".join(lines))
+
 
 _OURS, _INSTALLED = f"{__package__}.", {"site-packages", "dist-packages"}
+_FRAME = re.compile(r'  File ".+", line \d+, in ')
+_LONG = 5
+"""With as many characters, a value is no number of a line."""
 _PART = re.compile(r"in ((?:commands|rows)\.\d+) ")
 """The note that an error in an Atomic or a bulk command bears; others are not ours, and may hold values."""
 

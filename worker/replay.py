@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from producers.client import Producer
 from producers.commands import UnreadableCommand
 from producers.commands.lanes import Standing, standing
-from producers.commands.registry import explain
 from producers.connection import understood
 from producers.errors import CommandConflict, CommandError, Unsent
 from producers.settings import QueueSettings
@@ -163,9 +160,8 @@ def _command(
         version = app.registry[kind].version  # an edited payload is written for the code of today
     try:
         return app.registry.revive(kind, version, {**(sent if payload is None else payload), **changes})
-    except (UnreadableCommand, ValidationError) as error:
-        reason = explain(error) if isinstance(error, ValidationError) else str(error)
-        message = f"command {letter.command_id} cannot be replayed: {reason}; mend it with --set or --payload"
+    except UnreadableCommand as error:
+        message = f"command {letter.command_id} cannot be replayed: {error}; mend it with --set or --payload"
         raise CannotReplay(message, command_id=letter.command_id) from None
 
 

@@ -7,7 +7,7 @@ from uuid_utils.compat import uuid7
 
 from .atomic import Atomic
 from .attributes import F
-from .base import Command, Key, NewId, Payload, Query, Ref, View
+from .base import Command, Key, NewId, Payload, Personal, Query, Ref, Secret, View
 from .bulk import Imported, Refusal
 from .conditions import Condition
 from .like import (
@@ -179,6 +179,7 @@ __all__ = [
     "OneUser",
     "Page",
     "Payload",
+    "Personal",
     "PostCommand",
     "PostView",
     "ProfileCommand",
@@ -187,6 +188,7 @@ __all__ = [
     "Ref",
     "Refusal",
     "Registry",
+    "Secret",
     "SetUserPosts",
     "UnreadableCommand",
     "UpdatePost",

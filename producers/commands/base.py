@@ -14,11 +14,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainSerializer,
+    GetCoreSchemaHandler,
     SerializationInfo,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
+    WrapSerializer,
     field_validator,
 )
+from pydantic_core import CoreSchema
 
 if TYPE_CHECKING:
     from .registry import Registry
@@ -52,8 +55,22 @@ class Generated:
     """Marks an id that the producer makes when none is given."""
 
 
-def _unless_fingerprint(value: str, info: SerializationInfo) -> str | None:
-    return None if info.context == _FINGERPRINT else value
+class Personal:
+    """Marks a field that tells of a person: `Annotated[str, Personal()]`.
+
+    Logs, errors, listings and reprs say "hidden" in its place; see personal.py.
+    """
+
+
+class Secret(Personal):
+    """Marks a field that is personal, and shown to nobody; the fingerprint leaves it out."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return WrapSerializer(_unless_fingerprint).__get_pydantic_core_schema__(source, handler)
+
+
+def _unless_fingerprint(value: Any, serialize: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+    return None if info.context == _FINGERPRINT else serialize(value)
 
 
 @cache
@@ -71,9 +88,6 @@ NewId = Annotated[UUID, Field(description="chosen by the producer"), Key(), Gene
 
 The field itself says `= Field(default_factory=uuid7)`: type checkers do not look for it in Annotated.
 """
-
-Secret = Annotated[str, PlainSerializer(_unless_fingerprint)]
-"""Text that the fingerprint leaves out; its field also says `repr=False`."""
 
 Items = Annotated[Sequence[Item], AfterValidator(tuple)]
 """A list or tuple, kept as a tuple."""
@@ -104,6 +118,11 @@ class Payload(BaseModel):
     @classmethod
     def _storable_text(cls, value: Any) -> Any:
         return storable(value) if isinstance(value, str) else value
+
+    def __repr_args__(self) -> Any:
+        from .personal import hidden_fields  # noqa: PLC0415  # it needs this module
+
+        return hidden_fields(self, super().__repr_args__())
 
     def identified(self, seed: UUID | None) -> Self:
         """Return a copy whose generated ids are set: derived from `seed`, or as they are where it is None."""

@@ -13,6 +13,8 @@ from pydantic import EmailStr, Field, ValidatorFunctionWrapHandler, WrapValidato
 from pydantic.networks import validate_email
 from pydantic_core import PydanticCustomError
 
+from .base import Personal
+
 _PLAIN = re.compile(r"([a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*)@([A-Za-z0-9.-]+)")
 """An address whose part before the @ needs no closer look."""
 _LONGEST_LOCAL, _LONGEST = 64, 200
@@ -40,5 +42,8 @@ def _validated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 
 Email = Annotated[
-    EmailStr, WrapValidator(_validated), Field(max_length=255, description="at most 255 characters, unique")
+    EmailStr,
+    WrapValidator(_validated),
+    Field(max_length=255, description="at most 255 characters, unique"),
+    Personal(),
 ]

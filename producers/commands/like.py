@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from .base import Command, Items, Key, Payload, Query, Ref, View
+from .base import Command, Items, Key, Payload, Personal, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate
 from .listing import Listing
 from .query import Counting, Finding, Including, Ordering, Page
@@ -25,7 +25,7 @@ class LikerView(View):
 
     id: UUID
     username: str | None
-    name: str | None
+    name: Annotated[str | None, Personal()]
 
 
 class LikedPostView(View):

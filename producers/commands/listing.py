@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from . import cursor
-from .base import Query
+from .base import Personal, Query
 from .query import Names, Ordering, Page
 from .schema import Path
 
@@ -35,7 +35,9 @@ class Listing(Ordering):
     join: Join = Field(default="inner", description="what becomes of rows without a partner")
     limit: int = Field(default=100, ge=1, le=MAX_LIMIT, description="rows of a page")
     offset: int = Field(default=0, ge=0, lt=2**63, description="rows to skip")
-    cursor: str | None = Field(default=None, description="next_cursor of the page before")
+    cursor: Annotated[str | None, Personal()] = Field(
+        default=None, description="next_cursor of the page before"
+    )
 
     @classmethod
     def pick(cls, *fields: str, **options: Any) -> Query[Page[dict[str, Any]]]:

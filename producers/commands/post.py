@@ -11,7 +11,7 @@ from pydantic import Field
 from uuid_utils.compat import uuid7
 
 from .address import Addressed, UpdatingVersion, Upserting
-from .base import Command, Items, Lift, NewId, Payload, Query, Ref, View
+from .base import Command, Items, Lift, NewId, Payload, Personal, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .listing import Listing
 from .query import Counting, Finding, Including, Ordering, Page
@@ -27,7 +27,7 @@ class AuthorView(View):
 
     id: UUID
     username: str | None
-    name: str | None
+    name: Annotated[str | None, Personal()]
 
 
 class PostLikeView(View):

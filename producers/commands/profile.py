@@ -9,13 +9,13 @@ from pydantic import Field
 from uuid_utils.compat import uuid7
 
 from .address import Addressed, Updating, Upserting
-from .base import Command, Items, NewId, Payload, Query, Ref, View
+from .base import Command, Items, NewId, Payload, Personal, Query, Ref, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .listing import Listing
 from .query import Counting, Finding, Including, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
-Bio = str
+Bio = Annotated[str, Personal()]
 Owner = Annotated[UUID, Ref("user"), Field(description="the user it belongs to, unique")]
 
 _UNIQUE = ("id", "user_id")
@@ -26,14 +26,14 @@ class OwnerView(View):
 
     id: UUID
     username: str | None
-    name: str | None
+    name: Annotated[str | None, Personal()]
 
 
 class ProfileView(View):
     """A profile; its user is None unless it was included."""
 
     id: UUID
-    bio: str | None
+    bio: Annotated[str | None, Personal()]
     user_id: UUID
     user: OwnerView | None = None
 

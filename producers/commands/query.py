@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from .base import Items, Payload, Query, View
+from .base import Items, Payload, Personal, Query, View
 from .conditions import Condition
 from .schema import Path, Schema, nearest
 
@@ -33,7 +33,7 @@ class Page(BaseModel, Generic[T]):
     limit: int
     offset: int
     has_more: bool
-    next_cursor: str | None = None
+    next_cursor: Annotated[str | None, Personal()] = None
 
 
 class Term(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .base import Command
+from .personal import leaves, personal_names, personal_values, without
 from .schema import nearest
 
 
@@ -70,16 +72,25 @@ class Registry(Mapping[str, type[Command[Any]]]):
         except UnreadableCommand:
             raise
         except ValidationError as error:
-            raise UnreadableCommand(explain(error)) from None
+            raise UnreadableCommand(explain(error, command)) from None
         except Exception as error:  # a lift or a validator with a bug: a newer one may be able to read it
             message = f"{kind} version {version} cannot be read: {type(error).__name__}"
             raise UnreadableCommand(message) from error
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, command: type[Command[Any]]) -> str:
     """Say what is wrong with which field, without its value."""
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'payload'}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in problems
+        f"{'.'.join(map(str, problem['loc'])) or 'payload'}: {_problem(problem, command)}"
+        for problem in error.errors(include_url=False, include_context=False)
     )
+
+
+def _problem(problem: Any, command: type[Command[Any]]) -> str:
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return without(said, personal_values(command, problem["input"]))
+    if personal_names(command).isdisjoint(problem["loc"]):
+        return said
+    # Behind a colon, a backquote or a quotation mark libraries quote parts of the value.
+    return without(re.split(r"[:`'\"(]", said)[0].strip(" ,"), leaves(problem["input"]))

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from uuid_utils.compat import uuid7
 
 from .address import Addressed, UpdatingVersion, Upserting
-from .base import Command, Items, NewId, Payload, Query, Secret, View
+from .base import Command, Items, NewId, Payload, Personal, Query, Secret, View
 from .bulk import MOST_ROWS, Imported, OnDuplicate, UpsertingMany
 from .email import Email
 from .like import LikedPostView, LikerView, LikeView
@@ -21,10 +21,10 @@ from .query import Counting, Finding, Including, Ordering, Page
 from .where import UpdatingWhere, WritingWhere
 
 Username = Annotated[str, Field(min_length=1, max_length=50, description="1 to 50 characters, unique")]
-Name = Annotated[str, Field(min_length=1, max_length=255)]
-Age = Annotated[int, Field(ge=0, le=150, description="0 to 150")]
+Name = Annotated[str, Field(min_length=1, max_length=255), Personal()]
+Age = Annotated[int, Field(ge=0, le=150, description="0 to 150"), Personal()]
 HashedPassword = Annotated[
-    Secret, Field(max_length=255, pattern=r"^\$argon2", description="from hash_password()")
+    str, Secret(), Field(max_length=255, pattern=r"^\$argon2", description="from hash_password()")
 ]
 
 U = TypeVar("U", "NewUser", "UpsertUser")
@@ -37,9 +37,9 @@ class UserView(View):
 
     id: UUID
     username: str | None
-    email: str | None
-    name: str | None
-    age: int | None
+    email: Annotated[str | None, Personal()]
+    name: Annotated[str | None, Personal()]
+    age: Annotated[int | None, Personal()]
     is_active: bool
     created_at: datetime
     updated_at: datetime
@@ -100,7 +100,7 @@ class NewUser(Payload):
     email: Email | None = None
     name: Name | None = None
     age: Age | None = None
-    hashed_password: HashedPassword | None = Field(default=None, repr=False)
+    hashed_password: HashedPassword | None = None
     is_active: bool = True
 
     _has_a_name = model_validator(mode="after")(_named)
@@ -149,7 +149,7 @@ class UpdateUser(UpdatingVersion, Command[UserView | None]):
     email: Email | None = None
     name: Name | None = None
     age: Age | None = None
-    hashed_password: HashedPassword | None = Field(default=None, repr=False)
+    hashed_password: HashedPassword | None = None
     is_active: bool | None = None
     profile: NewProfile | None = Field(
         default=None, description="the profile in place of the one there is; null takes it away"
@@ -188,7 +188,7 @@ class UpsertUser(Upserting, Command[UserView]):
     email: Email | None = None
     name: Name | None = None
     age: Age | None = None
-    hashed_password: HashedPassword | None = Field(default=None, repr=False)
+    hashed_password: HashedPassword | None = None
     is_active: bool | None = None
 
     _has_a_name = model_validator(mode="after")(_named)  # it has to be able to create

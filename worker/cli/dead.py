@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from typing import Any
 from uuid import UUID
 
 import click
 from sqlalchemy import Row
 
+from producers.commands.personal import hidden
 from producers.wire import command_uuid
 
 from ..dead_letters import WAITING
 from ..failures import Group, Page, groups, page
+from ..logs import log
 from ..replay import fetch, payload_of
 from ..tables import DEAD_LETTER_STATES
 from .choosing import Chosen, chosen_by
@@ -96,9 +100,14 @@ def _about(group: Group) -> tuple[Any, ...]:
 @dead.command("show")
 @click.argument("command_id")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--reveal",
+    is_flag=True,
+    help="Show personal fields, and bytes that nobody can read; it is logged. Secrets stay hidden.",
+)
 @click.pass_obj
-def show_(path: str, command_id: str, *, as_json: bool) -> None:
-    """Show one letter whole: the command as it came, and the traceback."""
+def show_(path: str, command_id: str, *, as_json: bool, reveal: bool) -> None:
+    """Show one letter whole: the command, with personal fields hidden, and the traceback."""
     app = load_app(path)
 
     async def work() -> Row[Any]:
@@ -106,10 +115,14 @@ def show_(path: str, command_id: str, *, as_json: bool) -> None:
             return await fetch(session, app, command_uuid(command_id))
 
     letter = settle(work())
+    if reveal:
+        log.warning("letter.revealed", command_id=str(letter.command_id), kind=letter.kind, user=_user())
     payload = payload_of(letter.body)
-    shown = _plain(letter) | {"payload": payload}
-    if payload is None:  # nobody can read it
-        shown["body"] = letter.body.decode(errors="backslashreplace")
+    shown = _plain(letter) | {
+        "payload": payload and hidden(app.registry.get(letter.kind), payload, app.registry, reveal=reveal)
+    }
+    if payload is None:
+        shown["body"] = repr(letter.body) if reveal else f"{len(letter.body)} bytes, shown by --reveal"
     if as_json:
         click.echo(json.dumps(shown))
         return
@@ -117,12 +130,19 @@ def show_(path: str, command_id: str, *, as_json: bool) -> None:
         if name not in {"traceback", "payload"}:
             click.echo(f"{name:<12} {'-' if value is None or value == '' else printable(str(value))}")
     if payload is not None:
-        click.echo(f"{'payload':<12} {json.dumps(payload, indent=2)}")
+        click.echo(f"{'payload':<12} {json.dumps(shown['payload'], indent=2)}")
     click.echo("\n".join(map(printable, letter.traceback.splitlines())))
 
 
 for command in (retry, edit, drop):
     dead.add_command(command)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may have no name for its user
+        return str(os.getuid())
 
 
 def _plain(letter: Row[Any]) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""What must not be shown: fields marked `Personal` or `Secret`, and their values wherever a text quotes them.
+
+    email: Annotated[str, Personal()]               # "hidden", unless a person asks to see it
+    hashed_password: Annotated[str, Secret()]       # "hidden", always
+
+Every log, listing, error and screen takes what it tells of a payload from here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from .annotations import field_arms, marked_names, result_arms
+from .base import Command, Payload, Personal, Secret
+from .hiding import HIDDEN, Hiding, leaves
+
+_NOBODY: Mapping[str, type[Command[Any]]] = {}
+_SHORT = 4
+"""A value with fewer characters is looked for as a word of its own."""
+
+
+def hidden(
+    command: type[Command[Any]] | None,
+    payload: Any,
+    registry: Mapping[str, type[Command[Any]]] = _NOBODY,
+    *,
+    reveal: bool = False,
+) -> Any:
+    """Return the JSON of a payload with "hidden" in place of what must not be shown.
+
+    `command` is None where the kind is unknown: every value is hidden then. The parts of an Atomic are known
+    by `registry`. With `reveal` only secrets are hidden.
+    """
+    hiding = Hiding(registry, reveal=reveal)
+    return hiding.everything(payload) if command is None else hiding.model([command], payload)
+
+
+def hidden_result(
+    command: type[Command[Any]] | None,
+    result: Any,
+    payload: Any = None,
+    registry: Mapping[str, type[Command[Any]]] = _NOBODY,
+    *,
+    reveal: bool = False,
+) -> Any:
+    """Return the JSON of a result with "hidden" in place of what must not be shown.
+
+    Of an Atomic, `payload` says of which command each result is; without it every value is hidden, and so
+    where a command does not say the type of its result.
+    """
+    hiding = Hiding(registry, reveal=reveal)
+    parts = payload.get("commands") if isinstance(payload, Mapping) else None
+    if isinstance(parts, list) and isinstance(result, list) and len(parts) == len(result):
+        commands = [registry.get(str(part.get("kind"))) if isinstance(part, dict) else None for part in parts]
+        pairs = zip(commands, result, strict=True)
+        return [hidden_result(part, told, None, registry, reveal=reveal) for part, told in pairs]
+    arms = [] if command is None else result_arms(command)
+    if any(arm.type in {Any, list[Any], dict[str, Any]} for arm in arms) or not arms:
+        return hiding.everything(result)
+    return hiding.value(arms, result)
+
+
+def hidden_fields(
+    payload: Payload, shown: Iterable[tuple[str | None, Any]]
+) -> Iterator[tuple[str | None, Any]]:
+    """Hide in what the repr of a payload says; payloads within hide what is theirs."""
+    hiding = Hiding(_NOBODY)
+    views = [view] if (view := getattr(payload, "view", None)) else []
+    for name, value in shown:
+        if name is None or name not in payload.model_fields_set or _holds_models(value):
+            yield name, value
+        else:
+            yield name, hiding.value(field_arms(type(payload), name), value, views)
+
+
+def personal_values(
+    command: type[Command[Any]], payload: Any, registry: Mapping[str, type[Command[Any]]] = _NOBODY
+) -> list[Any]:
+    """List the values that must not be shown in a command, or in the JSON of its payload."""
+    hiding = Hiding(registry)
+    hiding.model([command], payload)
+    return hiding.values
+
+
+@cache
+def personal_names(command: type[Command[Any]]) -> frozenset[str]:
+    """List the fields of a command, and of what it holds, whose values must not be shown."""
+    return marked_names(command)
+
+
+def without(text: str, values: Iterable[Any]) -> str:
+    """Hide these values wherever a text quotes them, in whatever case."""
+    folded = text.casefold()
+    forms = {form for value in values for form in _forms(value) if form.casefold() in folded}
+    if not forms:
+        return text
+    choices = "|".join(
+        rf"(?<!\w){re.escape(form)}(?!\w)" if len(form) < _SHORT else re.escape(form)
+        for form in sorted(forms, key=len, reverse=True)
+    )
+    return re.sub(choices, HIDDEN, text, flags=re.IGNORECASE)
+
+
+def _forms(value: Any) -> set[str]:
+    """List the ways in which a text may quote a value."""
+    if not isinstance(value, str):
+        return {str(value), repr(value)}
+    return {value, repr(value)[1:-1], json.dumps(value)[1:-1]}
+
+
+def _holds_models(value: Any) -> bool:
+    return isinstance(value, BaseModel) or (
+        isinstance(value, tuple | list) and bool(value) and all(isinstance(item, BaseModel) for item in value)
+    )
+
+
+__all__ = [
+    "HIDDEN",
+    "Personal",
+    "Secret",
+    "hidden",
+    "hidden_fields",
+    "hidden_result",
+    "leaves",
+    "personal_names",
+    "personal_values",
+    "without",
+]
