@@ -92,6 +92,7 @@ def _told(checks: list[Check]) -> tuple[HTTPStatus, str, bytes]:
     told = [
         {"name": check.name, "ok": not check.problem}
         | ({"problem": check.problem, "mend": check.mend} if check.problem else {})
+        | ({"warning": check.warning, "mend": check.mend} if check.warning else {})
         for check in checks
     ]
     body = json.dumps({"ok": well, "checks": told}, indent=2) + "\n"
