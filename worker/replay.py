@@ -148,7 +148,7 @@ def editable(app: App, letter: Row[Any]) -> dict[str, Any]:
     kind, version, sent = _read(letter)
     try:
         return app.registry.revive(kind, version, sent).to_wire()
-    except (UnreadableCommand, ValidationError):
+    except UnreadableCommand:
         return sent
 
 

@@ -221,6 +221,6 @@ async def test_a_letter_is_shown_with_its_payload_and_traceback(
 ) -> None:
     code, told, _ = await dead("show", str(failed[1].command_id), environment=environment)
     assert code == 0
-    assert '"age": 2' in told
+    assert '"age": "hidden"' in told
     assert "place        handlers/" in told
     assert told.splitlines()[-1].startswith("UniqueViolationError")

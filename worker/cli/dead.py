@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +14,10 @@ from producers.wire import command_uuid
 
 from ..dead_letters import WAITING
 from ..failures import Group, Page, groups, page
-from ..logs import log
 from ..replay import fetch, payload_of
 from ..tables import DEAD_LETTER_STATES
 from .choosing import Chosen, chosen_by
-from .group import load_app, opened, settle
+from .group import load_app, log_revealed, opened, settle
 from .mend import drop, edit, retry
 from .table import printable, show, table
 
@@ -116,7 +113,7 @@ def show_(path: str, command_id: str, *, as_json: bool, reveal: bool) -> None:
 
     letter = settle(work())
     if reveal:
-        log.warning("letter.revealed", command_id=str(letter.command_id), kind=letter.kind, user=_user())
+        log_revealed(letter.command_id, letter.kind)
     payload = payload_of(letter.body)
     shown = _plain(letter) | {
         "payload": payload and hidden(app.registry.get(letter.kind), payload, app.registry, reveal=reveal)
@@ -136,13 +133,6 @@ def show_(path: str, command_id: str, *, as_json: bool, reveal: bool) -> None:
 
 for command in (retry, edit, drop):
     dead.add_command(command)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container may have no name for its user
-        return str(os.getuid())
 
 
 def _plain(letter: Row[Any]) -> dict[str, Any]:

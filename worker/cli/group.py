@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import click
 from redis.asyncio import Redis
@@ -19,7 +22,7 @@ from producers.connection import connect
 from producers.errors import CommandError, InvalidSettings
 
 from ..app import App
-from ..logs import configure
+from ..logs import configure, log
 from ..retry import classify
 from ..sqlstates import sqlstate_of
 
@@ -51,6 +54,17 @@ def cli(context: click.Context, path: str) -> None:
 
 
 def load_app(path: str) -> App:
+    """Import the App that MODULE:NAME names, and read its settings."""
+    app = import_app(path)
+    try:
+        configure(app.options)
+        _ = app.queue
+    except InvalidSettings as error:
+        raise Failed(str(error)) from None
+    return app
+
+
+def import_app(path: str) -> App:
     """Import the App that MODULE:NAME names; the current folder is looked in first."""
     module, _, name = path.partition(":")
     if not module or module.startswith("."):
@@ -70,11 +84,6 @@ def load_app(path: str) -> App:
     if not isinstance(app, App):
         what = "there is no such name" if app is None else f"that is a {type(app).__name__}"
         raise Failed(f"--app {path}: {what}, and it must be a worker.app.App")
-    try:
-        configure(app.options)
-        _ = app.queue
-    except InvalidSettings as error:
-        raise Failed(str(error)) from None
     return app
 
 
@@ -106,3 +115,12 @@ async def opened(app: App) -> AsyncIterator[Redis]:
     finally:
         await redis.aclose()
         await app.close()
+
+
+def log_revealed(command_id: UUID, kind: str) -> None:
+    """Log that somebody is shown what a letter says of a person."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may have no name for its user
+        user = str(os.getuid())
+    log.warning("letter.revealed", command_id=str(command_id), kind=kind, user=user)

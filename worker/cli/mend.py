@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 from redis.asyncio import Redis
 
+from producers.commands.personal import HIDDEN, hidden
 from producers.errors import CommandError
 from producers.wire import command_uuid
 
@@ -18,7 +19,7 @@ from ..app import App
 from ..replay import NotSent, editable, fetch, replay
 from ..replay import drop as drop_letter
 from .choosing import Chosen, chosen_by, ids_of, many, named
-from .group import Failed, load_app, opened, settle
+from .group import Failed, load_app, log_revealed, opened, settle
 
 _all = click.option("--all", "everything", is_flag=True, help="All that wait for a person.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask, where many are chosen.")
@@ -106,14 +107,20 @@ def drop(
 @click.argument("command_id")
 @click.pass_obj
 def edit(path: str, command_id: str) -> None:
-    """Mend a command in $EDITOR, as JSON, and replay it; what it becomes is validated first."""
+    """Mend a command in $EDITOR, as JSON, and replay it; what it becomes is validated first.
+
+    Personal fields are shown there, which is logged; secrets are not, and stay as they are if you leave them.
+    """
     app, given = load_app(path), command_uuid(command_id)
 
-    async def read() -> dict[str, Any]:
+    async def read() -> tuple[str, dict[str, Any]]:
         async with opened(app), app.sessions() as session:
-            return editable(app, await fetch(session, app, given))
+            letter = await fetch(session, app, given)
+            return letter.kind, editable(app, letter)
 
-    before = settle(read())
+    kind, payload = settle(read())
+    log_revealed(given, kind)
+    before = hidden(app.registry.get(kind), payload, app.registry, reveal=True)
     text = json.dumps(before, indent=2, ensure_ascii=False) + "\n"
     while True:
         typed = click.edit(text, extension=".json")
@@ -126,13 +133,25 @@ def edit(path: str, command_id: str) -> None:
             if edited == before:
                 click.echo("nothing was changed, and nothing is sent", err=True)
                 return
-            settle(_sent(app, given, edited))
+            settle(_sent(app, given, _unhidden(edited, before, payload)))
         except Failed as error:
             error.show()
             click.confirm("edit it again?", default=True, abort=True, err=True)
         else:
             click.echo(f"{given}  retrying")
             return
+
+
+def _unhidden(edited: Any, before: Any, payload: Any) -> Any:
+    """Put back what was hidden in the editor, where it was left so."""
+    match edited, before, payload:
+        case dict(), dict(), dict():
+            return {
+                name: _unhidden(value, before.get(name), payload.get(name)) for name, value in edited.items()
+            }
+        case list(), list(), list() if len(edited) == len(before) == len(payload):
+            return [_unhidden(*three) for three in zip(edited, before, payload, strict=True)]
+    return payload if edited == before == HIDDEN else edited
 
 
 async def _sent(app: App, command_id: UUID, payload: dict[str, Any]) -> None:
