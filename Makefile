@@ -35,6 +35,7 @@ check: install ## Everything that has to hold: format, lint, types, imports, tes
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m worker schema check --file docs/schemas.json
 	@$(BIN)/python -m pytest -n $(PROCESSES) --cov --cov-report=term $(ARGS)
 	@$(BIN)/python -m tests.chaos --quick --side-by-side $(PROCESSES)
 

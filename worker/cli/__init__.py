@@ -9,11 +9,12 @@ from .operate import check, demo, migrate, why
 from .queue import queue
 from .refused import refused
 from .run import run
+from .schema import schema
 from .status import status
 from .tables import tables
 from .verify import verify
 
-for command in (run, migrate, check, doctor, status, why, dead, queue, refused, verify, tables, demo):
+for command in (run, migrate, check, doctor, status, why, dead, queue, refused, verify, schema, tables, demo):
     cli.add_command(command)
 cli.add_command(completion(cli, "crud-worker"))
 
