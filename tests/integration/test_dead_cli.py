@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from producers import Producer, Receipt
+from producers import Atomic, Producer, Receipt
 from producers.commands import CreateUser, UserView
 from producers.settings import QueueSettings
 from tests.processes import command_line, environment_of
@@ -182,6 +182,22 @@ async def test_a_payload_is_mended_in_an_editor_and_replayed(
     assert (bob.username, bob.age) == ("bob", 1)
 
 
+@pytest.mark.usefixtures("failed")
+async def test_a_secret_is_not_shown_in_the_editor_and_stays_as_it_is(
+    producer: Producer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    pair = Atomic([CreateUser(username="kurt", hashed_password="$argon2id$x"), CreateUser(username="ada")])
+    rejected = await producer.send(pair)
+    await burst(environment)
+    seen = tmp_path / "seen"
+    typing = environment | editor(tmp_path, ('"ada"', '"carl"'))
+    typing["EDITOR"] = f"sh -c 'cp $0 {seen} && {typing['EDITOR']} $0'"
+    code, _, said = await dead("edit", str(rejected.command_id), environment=typing)
+    assert (code, "argon2" in said + seen.read_text()) == (0, False)
+    body = await producer.redis.get(producer.keys.job(rejected.command_id, 1))
+    assert b'"hashed_password":"$argon2id$x"' in body.replace(b"\\", b"")
+
+
 async def test_an_edit_that_is_not_valid_is_told_and_may_be_mended(
     failed: list[Receipt[UserView]], producer: Producer, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -201,7 +217,8 @@ async def test_an_edit_that_changes_nothing_sends_nothing(
         (tmp_path / "count").unlink(missing_ok=True)
         typing = environment | editor(tmp_path, *edits)
         code, told, said = await dead("edit", str(failed[0].command_id), environment=typing)
-        assert (code, told, said) == (0, "", "nothing was changed, and nothing is sent\n")
+        assert (code, told, said.splitlines()[1:]) == (0, "", ["nothing was changed, and nothing is sent"])
+        assert '"letter.revealed"' in said
     assert await producer.redis.zcard(producer.keys.queue) == 0
 
 

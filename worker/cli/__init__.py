@@ -14,8 +14,7 @@ from .status import status
 from .tables import tables
 from .verify import verify
 
-OURS = (run, migrate, check, doctor, status, why, dead, queue, refused, verify, schema, tables, demo)
-for command in OURS:
+for command in (run, migrate, check, doctor, status, why, dead, queue, refused, verify, schema, tables, demo):
     cli.add_command(command)
 cli.add_command(completion(cli, "crud-worker"))
 
