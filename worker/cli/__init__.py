@@ -2,6 +2,7 @@
 
 from producers.cli.completion import completion
 
+from .dashboard import dashboard
 from .dead import dead
 from .doctor import doctor
 from .group import cli
@@ -13,7 +14,8 @@ from .status import status
 from .tables import tables
 from .verify import verify
 
-for command in (run, migrate, check, doctor, status, why, dead, queue, refused, verify, tables, demo):
+commands = run, migrate, check, doctor, status, why, dead, queue, refused, dashboard, verify, tables, demo
+for command in commands:
     cli.add_command(command)
 cli.add_command(completion(cli, "crud-worker"))
 
