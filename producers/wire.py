@@ -81,6 +81,10 @@ class Keys:
         """Where we count what has gone wrong with a job so far, by reason."""
         return f"crud:{self.queue}:failures:{job_id}"
 
+    def attempts(self, command_id: UUID | str) -> str:
+        """Where it is written, for a while, what the latest failed attempts of a command met: a list."""
+        return f"crud:{self.queue}:attempts:{command_id}"
+
     @property
     def bell(self) -> str:
         """Where an idle worker waits for a hint that there is work: a list of at most one."""

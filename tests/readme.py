@@ -15,6 +15,7 @@ from producers.__main__ import producers
 from producers.commands import Command, ExampleCommand
 from producers.settings import QueueSettings, Settings
 from worker.cli import cli as worker
+from worker.dashboard.settings import DashboardSettings
 from worker.settings import WorkerOptions
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +96,7 @@ def table(first: str) -> list[list[str]]:
 def settings_table() -> str:
     """What stands between the marks of the settings: made from the settings themselves."""
     rows = [*_of(QueueSettings), *_of_program(producers), *_of(WorkerOptions), *_of_program(worker)]
+    rows += _of(DashboardSettings)
     return _table(("variable", "default", "says"), rows)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from producers.wire import Ending
 
-from . import doubt, executor, suspects, window
+from . import doubt, executor, history, suspects, window
 from .delivery import Later
 from .service import longest
 
@@ -82,6 +82,8 @@ async def _carry_out(ctx: dict[str, Any], delivery: Delivery, received: Received
         await suspicions.clear(job_id)
     if "breaker" in ctx:
         ctx["breaker"].learn(outcome)
+    if (attempt := history.failed(outcome)) is not None:
+        await history.note(transport, delivery.command_id, attempt)
     return outcome
 
 

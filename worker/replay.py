@@ -152,6 +152,14 @@ def editable(app: App, letter: Row[Any]) -> dict[str, Any]:
         return sent
 
 
+def version_of(body: bytes) -> Any:
+    """Read the version of a command as it came; None where that is not possible."""
+    try:
+        return json.loads(body)["a"][0]["version"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
 def _command(
     app: App, letter: Row[Any], payload: dict[str, Any] | None, changes: dict[str, Any]
 ) -> Command[Any]:

@@ -60,6 +60,10 @@ class Why:
             length, ids = await pipe.execute()
         return length, [await self._place(raw.decode(), name, 0) for raw in ids]
 
+    async def place(self, command_id: UUID) -> Place:
+        """Tell of one command, wherever it stands; its state is "gone" where Redis has no job of it."""
+        return await self._place(str(command_id), "", 0)
+
     async def _place(self, command_id: str, lane: str, depth: int) -> Place:
         keys = self._keys
         reading: Any = self._redis.hget(keys.mark(command_id), "generation")

@@ -363,7 +363,7 @@ class Interleavings(RuleBasedStateMachine):
 SHRINKS = True
 """A test of this test has no need of the shortest example."""
 
-TestInterleavings = Interleavings.TestCase
+TestInterleavings = pytest.mark.slow(pytest.mark.timeout(300)(Interleavings.TestCase))
 TestInterleavings.settings = settings(
     phases=[phase for phase in Phase if SHRINKS or phase is not Phase.shrink],
     max_examples=150,

@@ -13,6 +13,7 @@ from producers.cli.caller import Caller
 from producers.settings import QueueSettings
 from tests import readme
 from tests.documents import with_tables
+from worker.dashboard.settings import DashboardSettings
 from worker.settings import WorkerOptions
 from worker.tables import ENDINGS
 
@@ -42,7 +43,7 @@ def test_every_variable_named_is_a_setting() -> None:
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    for settings in (QueueSettings, WorkerOptions):
+    for settings in (QueueSettings, WorkerOptions, DashboardSettings):
         assert all(field.description for field in settings.model_fields.values())
 
 

@@ -2,6 +2,7 @@
 
 from producers.cli.completion import completion
 
+from .dashboard import dashboard
 from .dead import dead
 from .doctor import doctor
 from .group import cli
@@ -14,7 +15,8 @@ from .status import status
 from .tables import tables
 from .verify import verify
 
-for command in (run, migrate, check, doctor, status, why, dead, queue, refused, verify, schema, tables, demo):
+_INSPECTING = (check, doctor, status, why, dead, queue, refused, verify, dashboard)
+for command in (run, migrate, schema, tables, demo, *_INSPECTING):
     cli.add_command(command)
 cli.add_command(completion(cli, "crud-worker"))
 

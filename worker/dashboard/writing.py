@@ -1,0 +1,33 @@
+"""What each form has to have before anything is done: leave to write, and the word of its session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..logs import log
+from .board import board_of
+from .guard import BEARER, address
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+_READ_ONLY = (
+    "This dashboard only shows. To retry, mend and drop here, start it with --write "
+    "(WORKER_DASHBOARD_WRITE); or use `python -m worker dead`."
+)
+_OLD_FORM = "This form is of another session: go back, load the page again, and send it once more."
+
+
+def refused(request: Request, form: Mapping[str, str]) -> Response | None:
+    """Return the page that says why nothing is done; None where it may be."""
+    board, session = board_of(request), request.state.session
+    if not board.settings.write:
+        told = _READ_ONLY
+    elif session != BEARER and not board.sessions.is_form_word(session, form.get("form_word", "")):
+        told = _OLD_FORM
+    else:
+        return None
+    log.warning("dashboard.refused", address=address(request), by="form", path=request.scope["path"])
+    return board.page(request, "error.html", status=403, problems=[], title="Not done", told=told)
