@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from sqlalchemy import make_url
 
+from tests import readme
 from worker.demo.guard import Owner
 from worker.demo.loopback import HOST
 from worker.demo.private_server import PrivateServer
@@ -59,12 +60,12 @@ class PgBouncer(PrivateServer):
             raise ServerError("no pgbouncer is installed")
         config = self.folder / "pgbouncer.ini"
         to = self._behind
+        [written] = [block.text for block in readme.blocks("operate.md") if block.language == "ini"]
         config.write_text(
             f"[databases]\n* = host={to.host} port={to.port or 5432}\n[pgbouncer]\n"
             f"listen_addr = {HOST}\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {self.folder / 'users.txt'}\n"
-            f"pool_mode = transaction\ndefault_pool_size = {_DEFAULT_POOL}\n"
-            "ignore_startup_parameters = idle_in_transaction_session_timeout\n"
+            f"default_pool_size = {_DEFAULT_POOL}\n{written}"
         )
         for path in self.folder.iterdir():
             if self.owner:

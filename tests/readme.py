@@ -1,4 +1,4 @@
-"""The README, taken apart: its examples, its tables, and what they have to say."""
+"""The README and the guides in docs/, taken apart: their examples, tables, and what they have to say."""
 
 from __future__ import annotations
 
@@ -46,18 +46,28 @@ class Block:
         return self.text.splitlines()
 
 
-def blocks() -> Iterator[Block]:
-    """All fenced blocks."""
-    for fenced in _FENCED.finditer(TEXT):
-        before = _FENCED.sub("", TEXT[: fenced.start()])  # a comment of Python looks like a heading
+GUIDES = ("enqueue.md", "domain.md", "operate.md", "guarantees.md", "upgrading.md")
+"""The guides whose examples are run."""
+
+
+def text_of(guide: str) -> str:
+    """What a guide says; the README where it is ""."""
+    return (ROOT / "docs" / guide).read_text(encoding="utf-8") if guide else TEXT
+
+
+def blocks(guide: str = "") -> Iterator[Block]:
+    """All fenced blocks of the README, or of a guide."""
+    text = text_of(guide)
+    for fenced in _FENCED.finditer(text):
+        before = _FENCED.sub("", text[: fenced.start()])  # a comment of Python looks like a heading
         yield Block(_HEADING.findall(before)[-1], fenced.group(1), fenced.group(2))
 
 
-def console(heading: str) -> list[str]:
+def console(heading: str, guide: str = "") -> list[str]:
     """The console lines under a heading."""
     return [
         line
-        for block in blocks()
+        for block in blocks(guide)
         if (block.heading, block.language) == (heading, "console")
         for line in block.lines
     ]
@@ -72,9 +82,9 @@ NOT_RUN = {
 """How a line begins that no test runs, and why."""
 
 
-def lines_of(heading: str) -> list[str]:
+def lines_of(heading: str, guide: str = "") -> list[str]:
     """The console lines under a heading that are to be run."""
-    return [line for line in console(heading) if not line.startswith(tuple(NOT_RUN))]
+    return [line for line in console(heading, guide) if not line.startswith(tuple(NOT_RUN))]
 
 
 PROSE = _FENCED.sub("", TEXT)

@@ -11,10 +11,10 @@ from tests.console import Console
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def saved(console: Console, heading: str) -> list[Path]:
-    """Write the Python under a heading to the files that it says it is."""
+def saved(console: Console, heading: str, guide: str = "") -> list[Path]:
+    """Write the Python under a heading, of the README or a guide, to the files that it says it is."""
     written = []
-    for block in readme.blocks():
+    for block in readme.blocks(guide):
         if (block.heading, block.language) == (heading, "python"):
             path = console.folder / block.path
             path.parent.mkdir(exist_ok=True)

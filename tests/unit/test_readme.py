@@ -22,13 +22,17 @@ LEAVES = {words: command for program in readme.PROGRAMS for words, command in re
 NOT_OURS = {"--autogenerate", "--rev-id"}  # Alembic's
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{guide}" for guide in readme.GUIDES)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_somewhere(document: str) -> None:
-    targets = re.findall(r"\]\(([^)\s]+)\)", (ROOT / document).read_text(encoding="utf-8"))
+    path = ROOT / document
+    targets = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
     missing = [
         target
         for target in targets
-        if not urlsplit(target).scheme and not (ROOT / target.partition("#")[0]).exists()
+        if not urlsplit(target).scheme and not (path.parent / target.partition("#")[0]).exists()
     ]
     assert missing == []
 
@@ -40,6 +44,19 @@ def test_the_tables_are_those_of_the_code() -> None:
 def test_every_variable_named_is_a_setting() -> None:
     named = set(re.findall(r"\b(?:QUEUE|WORKER|PRODUCER)_[A-Z_]*[A-Z]\b|\b[A-Z]+_URL\b", readme.TEXT))
     assert named == set(re.findall(r"`([A-Z_]+)`", readme.settings_table()))
+
+
+@pytest.mark.parametrize("guide", readme.GUIDES)
+def test_every_variable_that_a_guide_names_is_a_setting(guide: str) -> None:
+    named = set(
+        re.findall(r"\b(?:QUEUE|WORKER|PRODUCER)_[A-Z_]*[A-Z]\b|\b[A-Z]+_URL\b", readme.text_of(guide))
+    )
+    assert named <= set(re.findall(r"`([A-Z_]+)`", readme.settings_table()))
+
+
+@pytest.mark.parametrize("guide", readme.GUIDES)
+def test_the_readme_names_every_guide(guide: str) -> None:
+    assert f"docs/{guide}" in readme.TEXT
 
 
 def test_every_setting_says_what_it_is_for() -> None:
