@@ -152,7 +152,10 @@ class Record:
     def _from_redis(self) -> list[Event]:
         if self.queued is None:
             return []
-        events = [_attempt(attempt) for attempt in self.queued.attempts]
+        attempts = self.queued.attempts
+        if attempts and attempts[-1].cause == self.ending:  # the ending itself is told by its row
+            attempts = attempts[:-1]
+        events = [_attempt(attempt) for attempt in attempts]
         has_row = self.rows is not None and self.rows.ending is not None
         if self.queued.accepted_at is not None and not has_row:
             events.append(Event(self.queued.accepted_at, "accepted"))
@@ -213,7 +216,7 @@ def _attempt(attempt: history.Attempt) -> Event:
 
 
 def _told(ending: Row[Any]) -> str:
-    parts = []
+    parts = [str(ending.error["code"])] if ending.error and "code" in ending.error else []
     if ending.began_at is not None and ending.accepted_at is not None:
         parts.append(f"waited {max(0.0, (ending.began_at - ending.accepted_at).total_seconds()):.3f} s")
     if ending.began_at is not None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, tuple_
 
 if TYPE_CHECKING:
     from sqlalchemy import Row, Select
@@ -96,11 +96,19 @@ def end_of_window(tables: WorkerTables, wanted: Search) -> Select[Any]:
 def _newest(tables: WorkerTables, wanted: Search, names: tuple[str, ...]) -> Select[Any]:
     table = tables.processed_commands
     found = select(*(table.c[name] for name in names))
-    if wanted.entity is not None:
-        found = found.where(table.c.entity == wanted.entity)
+    latest_first = table.c.ended_at.desc(), table.c.command_id.desc()
     if wanted.before is not None:
         at, command_id = wanted.before
         # The first condition is for the index, the second for those that ended in the same microsecond.
         behind = or_(table.c.ended_at < at, table.c.command_id < command_id)
         found = found.where(table.c.ended_at <= at, behind)
-    return found.order_by(table.c.ended_at.desc(), table.c.command_id.desc())
+    if wanted.entity is None:
+        return found.order_by(*latest_first)
+    # Written as a range, and in its order, since for `entity = ...` PostgreSQL may walk the index of times
+    # through the whole history.
+    found = found.where(table.c.entity >= wanted.entity, table.c.entity <= wanted.entity)
+    if wanted.before is not None:
+        place = tuple_(table.c.entity, table.c.ended_at)
+        types = [table.c.entity.type, table.c.ended_at.type]
+        found = found.where(place <= tuple_(wanted.entity, wanted.before.ended_at, types=types))
+    return found.order_by(table.c.entity.desc(), *latest_first)
