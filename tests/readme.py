@@ -77,6 +77,8 @@ NOT_RUN = {
     "make demo": "test_demo.py does",
     "make test": "this is a part of it",
     "docker compose ": "it needs docker; compose runs these tests in turn",
+    "python -m worker status --watch": "it goes on until Ctrl-C",
+    "python -m worker doctor": "test_doctor.py does; the tests' own PostgreSQL does not wait for its disk",
     "export DATABASE_URL=": "the test has servers of its own",
 }
 """How a line begins that no test runs, and why."""

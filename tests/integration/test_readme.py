@@ -97,7 +97,7 @@ async def test_what_was_loaded_is_verified(served: Console) -> None:
 async def test_the_operators_lines_run(served: Console) -> None:
     printed = "".join([await served.run(line) for line in readme.lines_of("Operate")])
     assert "eviction   ok" in printed
-    assert '"endings_last_hour"' in printed
+    assert "endings of the last hour" in printed
     assert "no letters" in printed
 
 
