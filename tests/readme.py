@@ -79,7 +79,8 @@ NOT_RUN = {
     "docker compose ": "it needs docker; compose runs these tests in turn",
     "python -m worker status --watch": "it goes on until Ctrl-C",
     "python -m worker doctor": "test_doctor.py does; the tests' own PostgreSQL does not wait for its disk",
-    "export DATABASE_URL=": "the test has servers of its own",
+    "python -m worker dashboard": "it goes on until Ctrl-C; tests/dashboard are about it",
+    "export ": "the test has servers and secrets of its own",
 }
 """How a line begins that no test runs, and why."""
 

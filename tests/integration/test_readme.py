@@ -25,7 +25,7 @@ def saved(console: Console, heading: str, guide: str = "") -> list[Path]:
 
 def test_every_example_is_run_or_has_a_reason_not_to_be() -> None:
     run = {"crud-worker", "Sixty seconds", "Send commands", "Ask", "In a transaction of your own"}
-    run |= {'What "accepted" survives', "Hear of changes", "Operate", "Bring your own domain"}
+    run |= {'What "accepted" survives', "Hear of changes", "Operate", "See it", "Bring your own domain"}
     examples = [block for block in readme.blocks() if block.language in {"python", "console"}]
     assert {block.heading for block in examples} == run
     assert {block.language for block in readme.blocks()} == {"python", "console", "text"}
