@@ -5,6 +5,8 @@
 import json
 import os
 import signal
+import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +26,8 @@ from .worker_process import WorkerProcess
 
 _INTERRUPTED = 130
 _FOREIGN = ("QUEUE_", "WORKER_", "PG")  # what this machine sets for queues, workers and databases of its own
+_LATE = 10.0
+"""Seconds within which the worker has told what it finished: it does so every few."""
 _SETTINGS = {
     "WORKER_LOG_FORMAT": "json",
     "WORKER_SHUTDOWN_TIMEOUT": "5",
@@ -116,9 +120,13 @@ class Tour:
             assert retried
             tell(f"{len(retried)} commands were a deadlock's victim (40P01), and ran again at once")
         with part.step("Endings and dead letters", ran="python -m worker status --json") as tell:
-            status = json.loads(operate("status", "--json"))
+            ended = Counter(line["ending"] for line in self.worker.logged("command.ended"))
+            del ended["answered"]  # reads
+            until = time.monotonic() + _LATE
+            while (status := json.loads(operate("status", "--json")))["endings_last_hour"] != ended:
+                assert time.monotonic() < until
             endings, letters = status["endings_last_hour"], status["dead_letters"]
-            assert endings.keys() == {"applied", "rejected"}
+            assert endings.keys() == {"applied", "rejected", "dead"}
             assert letters == {"rejected": endings["rejected"], "resolved": 1}
             tell(f"{endings['applied']} applied; {endings['rejected']} rejected, each with its dead letter")
             tell("one more letter is resolved: of the command that was mended and replayed")
