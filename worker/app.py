@@ -18,9 +18,9 @@ from producers.settings import QueueSettings
 from . import database
 from .feed import FeedRows
 from .kept import Kept
+from .monitoring.tally import Tally
 from .settings import WorkerOptions
 from .tables import WorkerTables, worker_tables
-from .tally import Tally
 
 if TYPE_CHECKING:
     from .migrate import Migrations

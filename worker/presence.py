@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from producers.wire import Keys
 
-    from .statistics import Statistics
+    from .monitoring.statistics import Statistics
 
 _EVERY = 3
 _TTL = 9

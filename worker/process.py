@@ -26,9 +26,11 @@ from .epochs import Epochs
 from .gate import Gate
 from .health import ensure_ready
 from .logs import log
-from .progress import Progress
+from .monitoring.progress import Progress
+from .monitoring.reports import Reporter
+from .monitoring.standing import Standing, standing
+from .monitoring.tally import Tally
 from .received import Received, deserialize, serialize
-from .reports import Reporter
 from .service import (
     NEVER,
     SIGN_OF_LIFE,
@@ -40,9 +42,7 @@ from .service import (
     stop,
     tell_parked,
 )
-from .standing import Standing, standing
 from .suspects import Suspects
-from .tally import Tally
 
 if TYPE_CHECKING:
     from .app import App
@@ -193,7 +193,7 @@ def _served(app: App, process: Process) -> AbstractContextManager[None]:
     """Serve HTTP while it runs, if that is wanted."""
     if not app.options.http:
         return nullcontext()
-    from .endpoint import serving  # noqa: PLC0415  # it costs memory
+    from .monitoring.endpoint import serving  # noqa: PLC0415  # it costs memory
 
     return serving(app, process)
 

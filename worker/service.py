@@ -19,17 +19,17 @@ from .epochs import Epochs
 from .feeder import Feeder
 from .leader import Leader
 from .logs import configure, is_on, log
+from .monitoring.statistics import Statistics
 from .presence import Presence
 from .pruner import Pruner
 from .received import deserialize, serialize
 from .relay import Relay
-from .statistics import Statistics
 from .sweep import Sweeper
 from .transport import Transport
 
 if TYPE_CHECKING:
     from .app import App
-    from .tally import Tally
+    from .monitoring.tally import Tally
 
 
 NEVER = 2**31 - 1

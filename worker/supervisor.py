@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .logs import log
 
 if TYPE_CHECKING:
-    from .reports import Reports
+    from .monitoring.reports import Reports
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _HEALTHY_AFTER = 60.0

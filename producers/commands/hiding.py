@@ -1,4 +1,4 @@
-"""The walk through the JSON of a payload or a result, beside its types, that hides what is marked."""
+"""The walk through the JSON of a payload or a result that hides what its types mark; and the way back."""
 
 from __future__ import annotations
 
@@ -145,3 +145,32 @@ def leaves(value: Any) -> list[Any]:
     if isinstance(value, list | tuple | AbstractSet):
         return [leaf for item in value for leaf in leaves(item)]
     return [] if value is None or value == "" or isinstance(value, bool) else [value]
+
+
+def restored(given: Any, shown: Any, before: Any) -> Any:
+    """Put back what was hidden in an edited value, from the value before; `shown` is what a person saw of it.
+
+    Items of a list have no names: where some were added or taken away and others are hidden, nobody can
+    tell which is which, and ValueError is raised.
+    """
+    if given == HIDDEN and shown == HIDDEN:
+        return before
+    if isinstance(given, dict) and isinstance(shown, dict):
+        return {
+            name: restored(value, shown[name], before[name]) if name in shown else value
+            for name, value in given.items()
+        }
+    if isinstance(given, list) and isinstance(shown, list):
+        if len(given) == len(shown):
+            return [restored(*parts) for parts in zip(given, shown, before, strict=True)]
+        if _holds_hidden(given):
+            raise ValueError(f"the number of items has changed: write the values anew that are {HIDDEN!r}")
+    return given
+
+
+def _holds_hidden(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_hidden, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_hidden, value))
+    return bool(value == HIDDEN)

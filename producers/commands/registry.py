@@ -51,6 +51,23 @@ class Registry(Mapping[str, type[Command[Any]]]):
 
     def revive(self, kind: str, version: int, payload: dict[str, Any]) -> Command[Any]:
         """Make the command again that was sent; an older version is lifted. Raise UnreadableCommand."""
+        command, lifted = self.lifted(kind, version, payload)
+        try:
+            return command.revive(lifted, self)
+        except UnreadableCommand:
+            raise
+        except ValidationError as error:
+            raise UnreadableCommand(explain(error, command)) from None
+        except Exception as error:  # a validator with a bug
+            raise _unreadable(kind, version, error) from error
+
+    def lifted(
+        self, kind: str, version: int, payload: dict[str, Any]
+    ) -> tuple[type[Command[Any]], dict[str, Any]]:
+        """Find the class of what was sent, and its payload as of the newest version; it is not validated.
+
+        Raise UnreadableCommand.
+        """
         try:
             command = self[kind]
         except KeyError:
@@ -68,14 +85,14 @@ class Registry(Mapping[str, type[Command[Any]]]):
         try:
             for older in range(version, command.version):
                 payload = command.lifts[older](payload)
-            return command.revive(payload, self)
-        except UnreadableCommand:
-            raise
-        except ValidationError as error:
-            raise UnreadableCommand(explain(error, command)) from None
-        except Exception as error:  # a lift or a validator with a bug: a newer one may be able to read it
-            message = f"{kind} version {version} cannot be read: {type(error).__name__}"
-            raise UnreadableCommand(message) from error
+        except Exception as error:  # a lift with a bug
+            raise _unreadable(kind, version, error) from error
+        return command, payload
+
+
+def _unreadable(kind: str, version: int, error: Exception) -> UnreadableCommand:
+    """Say that code of ours or an adopter's failed: a newer one may be able to read it."""
+    return UnreadableCommand(f"{kind} version {version} cannot be read: {type(error).__name__}")
 
 
 def explain(error: ValidationError, command: type[Command[Any]]) -> str:

@@ -6,10 +6,10 @@ import pytest
 
 from producers import Producer
 from producers.commands import UpdateUser
+from producers.commands.hiding import restored
 from tests.dashboard.conftest import Browser, form_word, links, rejected
 from tests.guarantees.conftest import Drain, Rows
 from worker.app import App
-from worker.dashboard.masking import restored
 from worker.dead_letters import read_letter
 from worker.models import User
 from worker.replay import payload_of

@@ -11,6 +11,7 @@ from producers.commands import CountUsers
 from tests import readme
 from tests.console import Console
 from tests.databases import engine_on
+from tests.processes import environment_of
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -33,6 +34,18 @@ async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     async with sessions() as session:
         await session.begin()
         yield session
+
+
+@pytest.fixture
+def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
+    """What a process of ours is started with, on servers of the test's own."""
+    return environment_of(database_url, redis_url, queue_name)
+
+
+@pytest.fixture
+async def producer(redis_url: str, queue_name: str) -> AsyncIterator[Producer]:
+    async with Producer(redis_url, queue=queue_name) as producer:
+        yield producer
 
 
 @pytest.fixture

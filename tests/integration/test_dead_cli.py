@@ -11,7 +11,7 @@ import pytest
 from producers import Atomic, Producer, Receipt
 from producers.commands import CreateUser, UserView
 from producers.settings import QueueSettings
-from tests.processes import command_line, environment_of
+from tests.processes import command_line
 from worker.tables import worker_tables
 
 TABLES = worker_tables(None)
@@ -22,11 +22,6 @@ NOBODY = "redis://127.0.0.1:1/0"
 async def producer(redis_url: str, queue_name: str) -> Any:
     async with Producer(settings=QueueSettings(redis_url=redis_url, name=queue_name)) as producer:
         yield producer
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
-    return environment_of(database_url, redis_url, queue_name)
 
 
 async def burst(environment: dict[str, str]) -> None:

@@ -22,11 +22,6 @@ IN_TESTS = {"fsync", "full_page_writes"}
 WELL = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "in_recovery": "false"}
 
 
-@pytest.fixture
-def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
-    return environment_of(database_url, redis_url, queue_name)
-
-
 async def examined(environment: dict[str, str]) -> tuple[int, dict[str, dict[str, str]]]:
     """The exit code, and what is told of each thing; of several of one name, of the last."""
     ended = await command_line("doctor", "--json", environment=environment)

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,21 +15,10 @@ from tests.integration.watched_app import PATH, Block, Hang, Wait
 from tests.processes import command_line, environment_of
 from tests.waiting import until
 from worker.demo.servers import PostgresServer, RedisServer
-from worker.progress import PATIENCE
+from worker.monitoring.progress import PATIENCE
 
 OURS = {"WORKER_APP": PATH}
 PROGRESS = "crud_worker_last_progress_timestamp_seconds"
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
-    return environment_of(database_url, redis_url, queue_name)
-
-
-@pytest.fixture
-async def producer(redis_url: str, queue_name: str) -> AsyncIterator[Producer]:
-    async with Producer(redis_url, queue=queue_name) as producer:
-        yield producer
 
 
 async def ready(worker: Watched) -> None:

@@ -13,8 +13,8 @@ from tests.databases import engine_on
 from tests.proxy import Proxy
 from worker.app import App
 from worker.handlers import HANDLERS
-from worker.inspector import Inspector
 from worker.models.migrations import EXAMPLE
+from worker.monitoring.inspector import Inspector
 from worker.settings import WorkerOptions
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from producers import CommandRejected, Producer
 from producers.commands import CountUsers, CreateUser
 from tests.integration.watched import Watched, samples, watched
 from tests.integration.watched_app import PATH, Wait
-from tests.processes import ROOT, environment_of
+from tests.processes import ROOT
 from tests.waiting import until
 
 LABELS = {"cause", "ending", "kind", "le", "queue", "reason", "server", "sqlstate", "state"}
@@ -23,17 +22,6 @@ ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 BOARD = ROOT / "deploy" / "grafana" / "crud-worker.json"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 NAME = re.compile(r"\bcrud_worker_\w+")
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
-    return environment_of(database_url, redis_url, queue_name)
-
-
-@pytest.fixture
-async def producer(redis_url: str, queue_name: str) -> AsyncIterator[Producer]:
-    async with Producer(redis_url, queue=queue_name) as producer:
-        yield producer
 
 
 async def becomes(worker: Watched, expected: float, name: str, **labels: str) -> None:

@@ -12,7 +12,7 @@ from producers import Producer, QueueFull
 from producers.commands import CreateUser
 from producers.settings import QueueSettings
 from tests.console import Console
-from tests.processes import Process, command_line, environment_of
+from tests.processes import Process, command_line
 from worker import halt
 from worker.demo.servers import RedisServer
 
@@ -23,11 +23,6 @@ PRODUCERS = (sys.executable, "-m", "producers")
 async def producer(redis_url: str, queue_name: str) -> AsyncIterator[Producer]:
     async with Producer(settings=QueueSettings(redis_url=redis_url, name=queue_name)) as producer:
         yield producer
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
-    return environment_of(database_url, redis_url, queue_name)
 
 
 async def test_a_pause_is_seen_holds_over_restarts_of_workers_and_ends(

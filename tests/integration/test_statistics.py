@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 from producers import Producer
 from producers.commands import CountUsers, CreateUser
 from producers.wire import Keys
-from tests.processes import ARQ, WORKER, command_line, environment_of
+from tests.processes import ARQ, WORKER, command_line
 from worker.clock import Clock
-from worker.statistics import KEPT, WIDTH, Bucket, Statistics, endings, series
-from worker.tally import UNKNOWN, Tally
+from worker.monitoring.statistics import KEPT, WIDTH, Bucket, Statistics, endings, series
+from worker.monitoring.tally import UNKNOWN, Tally
 
 KIND = "user.create"
 
@@ -36,17 +36,6 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 def keys(queue_name: str) -> Keys:
     return Keys(queue_name)
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
-    return environment_of(database_url, redis_url, queue_name)
-
-
-@pytest.fixture
-async def producer(redis_url: str, queue_name: str) -> AsyncIterator[Producer]:
-    async with Producer(redis_url, queue=queue_name) as producer:
-        yield producer
 
 
 async def tell(redis: Redis, statistics: Statistics) -> None:

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from producers import Producer
 from producers.commands import CreateUser
-from tests.processes import Process, command_line, environment_of
+from tests.processes import Process, command_line
 from tests.waiting import until
-from worker import statistics
 from worker.demo.loopback import HOST, free_port
+from worker.monitoring import statistics
 
 NOBODY = f"{HOST}:{free_port()}"
 SECRET = "s3cret"
@@ -30,11 +30,6 @@ BROKEN_URLS = {
         f"redis://:{SECRET}@host:6379/name",
     ],
 }
-
-
-@pytest.fixture
-def environment(database_url: str, redis_url: str, queue_name: str) -> dict[str, str]:
-    return environment_of(database_url, redis_url, queue_name)
 
 
 @pytest.fixture

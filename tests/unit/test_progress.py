@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.progress import PATIENCE, Progress
+from worker.monitoring.progress import PATIENCE, Progress
 
 REDIS_TIMEOUT = 5.0
 
@@ -21,7 +21,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr("worker.progress.time", time)
+    monkeypatch.setattr("worker.monitoring.progress.time", time)
     return time
 
 

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from tests.waiting import until
-from worker.progress import PATIENCE
-from worker.reports import Reporter, Reports
-from worker.standing import Standing
-from worker.tally import Tally
+from worker.monitoring.progress import PATIENCE
+from worker.monitoring.reports import Reporter, Reports
+from worker.monitoring.standing import Standing
+from worker.monitoring.tally import Tally
 
 AT_WORK = Standing(running=1, slots=5, at_work=True, idle=0.5)
 

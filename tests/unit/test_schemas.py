@@ -14,8 +14,8 @@ from tests.processes import ROOT
 from worker import main as example
 from worker.app import App
 from worker.cli import cli
-from worker.instances import instances
 from worker.schemas import breaks, encode, schemas_of
+from worker.schemas.instances import instances
 
 Fields = dict[str, Any]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from worker.failure import Cause, Failure
-from worker.tally import BOUNDS, UNKNOWN, Histogram, Tally
+from worker.monitoring.tally import BOUNDS, UNKNOWN, Histogram, Tally
 
 DEADLOCK = Failure(Cause.CONFLICT, "deadlock", "", "DeadlockDetectedError", "40P01")
 BUG = Failure(Cause.BUG, "bug", "", "ValueError")

@@ -17,8 +17,9 @@ from ..failures import Group, Page, groups, page
 from ..replay import fetch, payload_of
 from ..tables import DEAD_LETTER_STATES
 from .choosing import Chosen, chosen_by
+from .edit import edit
 from .group import load_app, log_revealed, opened, settle
-from .mend import drop, edit, retry
+from .mend import drop, retry
 from .table import printable, show, table
 
 

@@ -1,4 +1,4 @@
-"""`dead retry`, `dead edit` and `dead drop`: what a person does about letters, one or many."""
+"""`dead retry` and `dead drop`: what a person does about letters, one or many."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from uuid import UUID
 import click
 from redis.asyncio import Redis
 
-from producers.commands.personal import HIDDEN, hidden
 from producers.errors import CommandError
-from producers.wire import command_uuid
 
 from ..app import App
-from ..replay import NotSent, editable, fetch, replay
+from ..replay import NotSent, replay
 from ..replay import drop as drop_letter
 from .choosing import Chosen, chosen_by, ids_of, many, named
-from .group import Failed, load_app, log_revealed, opened, settle
+from .edit import json_object
+from .group import Failed, load_app, opened, settle
 
 _all = click.option("--all", "everything", is_flag=True, help="All that wait for a person.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask, where many are chosen.")
@@ -62,7 +61,7 @@ def retry(
     by_choice = many(command_ids, said, everything=everything)
     if (payload or changes) and (by_choice or len(command_ids) > 1):
         raise click.UsageError("--payload and --set mend one command at a time")
-    edited = _object(sys.stdin.read() if payload == "-" else payload, "--payload") if payload else None
+    edited = json_object(sys.stdin.read() if payload == "-" else payload, "--payload") if payload else None
 
     async def act(redis: Redis, command_id: UUID) -> None:
         await replay(app, redis, command_id, payload=edited, changes=_changes(changes))
@@ -101,62 +100,6 @@ def drop(
 
     ids = _asked(app, said, "drop", yes=yes) if by_choice else named(command_ids)
     _each(app, ids, act, "dropped", as_json=as_json)
-
-
-@click.command()
-@click.argument("command_id")
-@click.pass_obj
-def edit(path: str, command_id: str) -> None:
-    """Mend a command in $EDITOR, as JSON, and replay it; what it becomes is validated first.
-
-    Personal fields are shown there, which is logged; secrets are not, and stay as they are if you leave them.
-    """
-    app, given = load_app(path), command_uuid(command_id)
-
-    async def read() -> tuple[str, dict[str, Any]]:
-        async with opened(app), app.sessions() as session:
-            letter = await fetch(session, app, given)
-            return letter.kind, editable(app, letter)
-
-    kind, payload = settle(read())
-    log_revealed(given, kind)
-    before = hidden(app.registry.get(kind), payload, app.registry, reveal=True)
-    text = json.dumps(before, indent=2, ensure_ascii=False) + "\n"
-    while True:
-        typed = click.edit(text, extension=".json")
-        if typed is None or typed == text:
-            click.echo("nothing was changed, and nothing is sent", err=True)
-            return
-        text = typed
-        try:
-            edited = _object(text, "the payload")
-            if edited == before:
-                click.echo("nothing was changed, and nothing is sent", err=True)
-                return
-            settle(_sent(app, given, _unhidden(edited, before, payload)))
-        except Failed as error:
-            error.show()
-            click.confirm("edit it again?", default=True, abort=True, err=True)
-        else:
-            click.echo(f"{given}  retrying")
-            return
-
-
-def _unhidden(edited: Any, before: Any, payload: Any) -> Any:
-    """Put back what was hidden in the editor, where it was left so."""
-    match edited, before, payload:
-        case dict(), dict(), dict():
-            return {
-                name: _unhidden(value, before.get(name), payload.get(name)) for name, value in edited.items()
-            }
-        case list(), list(), list() if len(edited) == len(before) == len(payload):
-            return [_unhidden(*three) for three in zip(edited, before, payload, strict=True)]
-    return payload if edited == before == HIDDEN else edited
-
-
-async def _sent(app: App, command_id: UUID, payload: dict[str, Any]) -> None:
-    async with opened(app) as redis:
-        await replay(app, redis, command_id, payload=payload)
 
 
 def _asked(app: App, said: Chosen, verb: str, *, yes: bool) -> list[UUID]:
@@ -220,13 +163,3 @@ def _changes(given: tuple[str, ...]) -> dict[str, Any]:
         except ValueError:
             changes[name] = text
     return changes
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise Failed(f"{what}: not JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise Failed(f"{what}: must be a JSON object of fields")
-    return value

@@ -14,8 +14,8 @@ from producers.wire import Keys
 
 from .. import halt
 from ..health import workers
-from ..state import queue as look
-from ..state import records
+from ..monitoring.state import queue as look
+from ..monitoring.state import records
 from .group import Failed, load_app, opened, settle
 
 _LOOK_EVERY, _TELL_EVERY = 0.25, 5.0

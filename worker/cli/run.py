@@ -49,7 +49,7 @@ def run(
 
 def _supervise(app: App, path: str, processes: int, *, burst: bool) -> int:
     """Run several processes; what they report is served here."""
-    from ..reports import Reports  # noqa: PLC0415  # one process needs none of it
+    from ..monitoring.reports import Reports  # noqa: PLC0415  # one process needs none of it
     from ..supervisor import Supervisor  # noqa: PLC0415  # as above
 
     settle(_ready(app))  # else each of them would say it, again and again
@@ -57,7 +57,7 @@ def _supervise(app: App, path: str, processes: int, *, burst: bool) -> int:
     command = [sys.executable, "-m", "worker", "--app", path, "run", *options]
     if not app.options.http:
         return Supervisor(command, processes, restart=not burst).run()
-    from ..endpoint import serving  # noqa: PLC0415  # as above
+    from ..monitoring.endpoint import serving  # noqa: PLC0415  # as above
 
     reports = Reports()
     with serving(app, reports):

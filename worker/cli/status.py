@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..state import state
+from ..monitoring.state import state
 from .group import load_app, opened, settle
 from .table import console, show, table
 

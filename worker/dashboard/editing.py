@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from producers.commands import UnreadableCommand
+from producers.commands.hiding import restored
 from producers.fields import Field, Fields
 
-from .masking import restored, shown_payload
+from .masking import shown_payload
 
 if TYPE_CHECKING:
     from producers.commands import Command, Registry
@@ -53,7 +54,7 @@ class Form:
 def form_of(registry: Registry, kind: str, version: int, payload: dict[str, Any]) -> Form:
     """Make the form of a payload, lifted to the version of today; personal values are hidden in it."""
     try:
-        command, lifted = _lifted(registry, kind, version, payload)
+        command, lifted = registry.lifted(kind, version, payload)
     except UnreadableCommand as error:
         return Form(error=f"it cannot be edited here: {error}")
     shown = shown_payload(registry, kind, lifted)
@@ -121,22 +122,3 @@ def _validate(registry: Registry, form: Form) -> None:
                 entry.error = f"{entry.error}; {told}" if entry.error else told
             else:
                 form.error = f"{name}: {told}" if name else told
-
-
-def _lifted(
-    registry: Registry, kind: str, version: int, payload: dict[str, Any]
-) -> tuple[type[Command[Any]], dict[str, Any]]:
-    if kind not in registry:
-        raise UnreadableCommand(f"nobody here knows the kind {kind!r}")
-    command = registry[kind]
-    if version > command.version:
-        raise UnreadableCommand(f"version {version} of {kind} is newer than what is known here")
-    for older in range(version, command.version):
-        if older not in command.lifts:
-            raise UnreadableCommand(f"version {version} of {kind} is too old")
-        try:
-            payload = command.lifts[older](payload)
-        except Exception as error:  # noqa: BLE001  # a lift is an adopter's code, and the payload may be anything
-            message = f"version {version} of {kind} cannot be read ({type(error).__name__})"
-            raise UnreadableCommand(message) from None
-    return command, payload

@@ -17,7 +17,7 @@ from .editing import Form, edited, form_of
 from .guard import address
 from .masking import shown_payload, shown_trace
 from .search import Cursor
-from .writing import refused
+from .writing import Sent, sent
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -82,10 +82,9 @@ async def letter(request: Request) -> Response:
 async def mend(request: Request) -> Response:
     """Replay one command as a person has edited it; what the model refuses comes back as it was written."""
     board, command_id = board_of(request), request.path_params["command_id"]
-    async with request.form() as sent:
-        given = {name.removeprefix("field."): str(value) for name, value in sent.items()}
-    if (refusal := refused(request, given)) is not None:
-        return refusal
+    if not isinstance(written := await sent(request), Sent):
+        return written
+    given = {name.removeprefix("field."): text for name, text in written.given.items()}
     found = await board.ask_database(lambda session: read_letter(session, board.app.tables, command_id))
     if found.value is None:
         return _letter_page(request, board, None, Form(), problems=[found.problem])
@@ -103,11 +102,9 @@ async def mend(request: Request) -> Response:
 async def confirm(request: Request) -> Response:
     """Ask whether it is meant: the count is to be written back."""
     board = board_of(request)
-    async with request.form() as sent:
-        given = {name: str(value) for name, value in sent.items()}
-        ids = [str(value) for value in sent.getlist("id")]
-    if (refusal := refused(request, given)) is not None:
-        return refusal
+    if not isinstance(form := await sent(request), Sent):
+        return form
+    given, ids = form
     chosen, problem = await _chosen(board, ids, given.get("group", ""))
     action = given.get("action", "")
     if action not in _ACTIONS or problem or not chosen.ids:
@@ -119,11 +116,9 @@ async def confirm(request: Request) -> Response:
 async def act(request: Request) -> Response:
     """Retry or drop what was chosen, if the count is the one that was asked for."""
     board = board_of(request)
-    async with request.form() as sent:
-        given = {name: str(value) for name, value in sent.items()}
-        ids = [str(value) for value in sent.getlist("id")]
-    if (refusal := refused(request, given)) is not None:
-        return refusal
+    if not isinstance(form := await sent(request), Sent):
+        return form
+    given, ids = form
     action = given.get("action", "")
     chosen, problem = await _chosen(board, ids, given.get("group", ""))
     if action not in _ACTIONS or problem or not chosen.ids:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..halt import halted
 from ..health import workers
-from ..state import queue, records
-from ..statistics import series
+from ..monitoring.state import queue, records
+from ..monitoring.statistics import series
 from .board import Board, board_of
 from .charts import Line, bars, lines
 from .words import number, span
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ..statistics import Bucket
+    from ..monitoring.statistics import Bucket
 
 SECONDS, STEP = 1200, 20
 _FAILED = ("rejected", "dead")

@@ -1,9 +1,9 @@
-"""What each form has to have before anything is done: leave to write, and the word of its session."""
+"""Forms that a person sends: what each has to have is leave to write, and the word of its session."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..logs import log
 from .board import board_of
@@ -20,7 +20,22 @@ _READ_ONLY = (
 _OLD_FORM = "This form is of another session: go back, load the page again, and send it once more."
 
 
-def refused(request: Request, form: Mapping[str, str]) -> Response | None:
+class Sent(NamedTuple):
+    """What a form has: a text by each name, and the ids that were ticked."""
+
+    given: dict[str, str]
+    ids: list[str]
+
+
+async def sent(request: Request) -> Sent | Response:
+    """Read a form; return the page that says why nothing is done, where it may not be."""
+    async with request.form() as form:
+        given = {name: str(value) for name, value in form.items()}
+        ids = [str(value) for value in form.getlist("id")]
+    return _refused(request, given) or Sent(given, ids)
+
+
+def _refused(request: Request, form: Mapping[str, str]) -> Response | None:
     """Return the page that says why nothing is done; None where it may be."""
     board, session = board_of(request), request.state.session
     if not board.settings.write:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.pool import QueuePool
 
-from .breaker import State
-from .database import pool_capacity
+from ..breaker import State
+from ..database import pool_capacity
 
 if TYPE_CHECKING:
-    from .app import App
-    from .breaker import Breaker
+    from ..app import App
+    from ..breaker import Breaker
     from .progress import Progress
 
 

@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 from producers.connection import connect
 from producers.wire import Keys
 
-from .health import Check, checks
+from ..health import Check, checks
 from .state import queue, records
 
 if TYPE_CHECKING:
-    from .app import App
+    from ..app import App
 
 T = TypeVar("T")
 _FRESH, _PATIENCE = 3.0, 4.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from producers.wire import Keys
 
-    from .clock import Clock
+    from ..clock import Clock
 
 WIDTH = 10
 """Seconds that one hash is about."""

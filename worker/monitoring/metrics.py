@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from .breaker import State
+from ..breaker import State
 from .tally import BOUNDS, Tally
 
 if TYPE_CHECKING:

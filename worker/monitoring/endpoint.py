@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from .breaker import State
-from .health import Check, NotReady
+from ..breaker import State
+from ..health import Check, NotReady
+from ..logs import log
+from ..settings import host_and_port
 from .inspector import Inspector
-from .logs import log
 from .metrics import Metrics, Source
-from .settings import host_and_port
 
 if TYPE_CHECKING:
-    from .app import App
+    from ..app import App
 
 _JSON = "application/json"
 _SLOWEST_CLIENT = 5.0

@@ -12,18 +12,18 @@ from sqlalchemy import select
 
 from producers.wire import HELD, Keys
 
+from ..database import transaction_options
+from ..dead_letters import count_letters
+from ..halt import halted
+from ..health import workers
+from ..outbox import OutboxRows
+from ..types import utcnow
 from . import statistics
-from .database import transaction_options
-from .dead_letters import count_letters
-from .halt import halted
-from .health import workers
-from .outbox import OutboxRows
-from .types import utcnow
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from .app import App
+    from ..app import App
 
 _HOUR = 3600
 
