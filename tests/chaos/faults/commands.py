@@ -21,23 +21,25 @@ DAY_AND_A_HALF = 36 * 3600 * 1000
 
 
 async def delivered_ten_times(field: Field) -> None:
-    """Each job is there ten times, under other names, and all of them shuffled."""
+    """Each job is there again nine times, shuffled: first while it runs, then when it has ended."""
     count = field.count(1_000)
     commands = [Change(name=f"a{number}", number=number, change="put", by=number) for number in range(count)]
     ids, keys, redis = await field.send(commands), field.producer.keys, field.producer.redis
-    copies = [(command_id, copy) for command_id in ids for copy in range(1, 10)]
-    field.chance.shuffle(copies)
-    async with redis.pipeline(transaction=False) as pipe:
-        for place, (command_id, copy) in enumerate(copies):
-            job_id = keys.job_id(command_id)
-            pipe.copy(f"arq:job:{job_id}", f"arq:job:{job_id}:copy{copy}")
-            pipe.zadd(keys.queue, {f"{job_id}:copy{copy}": place + 1})
-        await pipe.execute()
+    names = [keys.job_id(command_id) for command_id in ids]
+    bodies = dict(zip(names, await redis.mget([f"arq:job:{name}" for name in names]), strict=True))
     field.crew.start()
-    await field.part(1)
-    give_up = time.monotonic() + 120
-    while await redis.zcard(keys.queue) and time.monotonic() < give_up:  # noqa: ASYNC110  # elsewhere
-        await asyncio.sleep(0.1)
+    await field.part(0.1)
+    for _ in range(9):
+        field.chance.shuffle(names)
+        for name in names:
+            async with redis.pipeline(transaction=True) as pipe:
+                pipe.set(f"arq:job:{name}", bodies[name])
+                pipe.delete(f"arq:in-progress:{name}")
+                pipe.zadd(keys.queue, {name: 2})
+                await pipe.execute()
+        give_up = time.monotonic() + 120
+        while await redis.zcard(keys.queue) and time.monotonic() < give_up:  # noqa: ASYNC110  # elsewhere
+            await asyncio.sleep(0.05)
 
 
 async def in_the_way(field: Field) -> None:
