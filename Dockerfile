@@ -11,7 +11,7 @@ RUN mkdir worker producers && touch worker/__init__.py producers/__init__.py \
  && pip install -c constraints.txt ".[dashboard,worker]" && pip uninstall -y crud-worker && rm -r worker producers
 COPY producers producers
 COPY worker worker
-RUN pip install --no-deps . && rm -r build worker producers 2>/dev/null || true
+RUN pip install --no-deps . && rm -rf build worker producers
 
 # Away from the source: `worker` is to be found once, as an installed package.
 WORKDIR /home/worker

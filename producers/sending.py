@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from .commands import Command
 from .commands.lanes import NOWHERE, Standing, standing
 from .errors import PayloadTooLarge
 from .signing import Signing
-from .wire import Envelope, command_uuid, compact
+from .wire import END_OF_TIME, Envelope, command_uuid, compact
 
 R = TypeVar("R")
 _NOW = "+0"
@@ -140,11 +141,20 @@ def moment(given: Moment, name: str) -> str:
             if given.tzinfo is None:
                 message = f"{name} has no time zone; use datetime.now(UTC) or .astimezone()"
                 raise ValueError(message)
-            return str(round(given.timestamp() * 1000))
+            return str(_known(round(given.timestamp() * 1000), name))
         case timedelta():
             return moment(given.total_seconds(), name)
         case int() | float() if 0 <= given < math.inf:
+            _known(round((time.time() + given) * 1000), name)
             return f"+{round(given * 1000)}"
         case _:
             message = f"{name} must be a number of seconds (0 or more), a timedelta or an aware datetime"
             raise ValueError(message)
+
+
+def _known(ms: int, name: str) -> int:
+    """Return a time, in ms since 1970, if a worker's calendar has it; raise ValueError."""
+    if not 0 <= ms <= END_OF_TIME:
+        message = f"{name} must lie between the years 1970 and 9999; leave it out for none"
+        raise ValueError(message)
+    return ms

@@ -44,12 +44,14 @@ class Sentinels:
         limits = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
         self._options: dict[str, Any] = {**own, **limits, "ssl": scheme == "rediss"}
         if self._options["ssl"]:
-            self._options |= {name: value for name, value in query if name.startswith("ssl_")}
+            given = {name: value for name, value in query if name.startswith("ssl_")}
+            checks = str(given.pop("ssl_check_hostname", "true")).lower() not in {"false", "no", "0"}
+            self._options |= {"ssl_check_hostname": checks, **given}
 
     async def find(self) -> tuple[str, int]:
         """Ask one after the other; who does not know is asked last from now on. Raise ConnectionError."""
-        for _ in self.addresses:
-            host, port = self.addresses[0]
+        for address in [*self.addresses]:
+            host, port = address
             try:
                 sentinel: Any
                 async with Redis(host=host, port=port, decode_responses=True, **self._options) as sentinel:
@@ -58,12 +60,13 @@ class Sentinels:
                 found = None
             if found is not None:
                 return found[0], int(found[1])
-            self.doubt()
+            self.doubt(address)
         raise Lost(f"no sentinel knows a master called {self.master!r}")
 
-    def doubt(self) -> None:
-        """Have the sentinel that is asked first be asked last."""
-        self.addresses.append(self.addresses.pop(0))
+    def doubt(self, address: tuple[str, int] | None = None) -> None:
+        """Have a sentinel, or the one that is asked first, be asked last."""
+        doubted = address or self.addresses[0]
+        self.addresses.sort(key=lambda one: one == doubted)
 
     def blocking(self, options: dict[str, Any]) -> redis.Redis:
         """Make a client for a thread, of the options of a connection."""

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The version of the envelope itself."""
 
+END_OF_TIME = 253_402_300_799_999
+"""The last ms since 1970 that a datetime holds: past it arq itself would fail, and the worker with it."""
+
 HELD = 1e14
 """Jobs with this score or a higher one wait for somebody to make them due: the year 5138, in milliseconds."""
 

@@ -77,6 +77,7 @@ NOT_RUN = {
     "make demo": "test_demo.py does",
     "make test": "this is a part of it",
     "docker compose ": "it needs docker; compose runs these tests in turn",
+    "WORKER_DASHBOARD_PASSWORD=": "as before: by docker compose",
     "python -m worker status --watch": "it goes on until Ctrl-C",
     "python -m worker doctor": "test_doctor.py does; the tests' own PostgreSQL does not wait for its disk",
     "python -m worker dashboard": "it goes on until Ctrl-C; tests/dashboard are about it",

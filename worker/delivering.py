@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from producers.wire import Ending
 
-from . import doubt, executor, history, suspects, window
+from . import doubt, executor, history, retry, suspects, window
 from .delivery import Later
+from .refused import WITHOUT_KEY
 from .service import longest
 
 if TYPE_CHECKING:
@@ -25,14 +26,21 @@ ABORTED = 1
 """The score that arq's `abort` gives to a job which is not due yet."""
 
 
-async def is_refused(ctx: dict[str, Any], received: Received) -> bool:
-    """Whether a job is none of ours, or not the one that its name says: then it has left the queue."""
+async def refusal(ctx: dict[str, Any], received: Received) -> float | None:
+    """Say what becomes of a job that is none of ours, or not the one that its name says; None of any other.
+
+    Seconds until it is looked at again, by a worker that may have the key; or 0 where it has left the queue.
+    """
     transport: Transport = ctx["transport"]
     job_id: str = ctx["job_id"]
     if not (reason := transport.refused.reason(job_id, received)):
-        return False
+        return None
+    if reason in WITHOUT_KEY:
+        tries = await transport.count(job_id, reason)
+        if tries.age < transport.app.options.unreadable_timeout:
+            return retry.backoff(tries.count, first=1, cap=30) + 0.1
     await transport.refused.refuse(job_id, received.body, reason)
-    return True
+    return 0.0
 
 
 async def carry_out(ctx: dict[str, Any], received: Received) -> tuple[Delivery, Answer | Later]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -119,7 +119,11 @@ class Delivery:
         failure = retry.classify(error, read_only=command.read_only)
         if not failure.may_quote:
             return failure
-        values = personal_values(command, payload, registry)
-        if self.revived is not None:  # an error quotes a date as Python has it
-            values += personal_values(type(self.revived), self.revived)
-        return failure.without(values)
+        try:
+            values = personal_values(command, payload, registry)
+            if self.revived is not None:  # an error quotes a date as Python has it
+                values += personal_values(type(self.revived), self.revived)
+            return failure.without(values)
+        except Exception as worse:  # noqa: BLE001  # types and reprs of an adopter's: it is a failure all the same
+            untold = f"not told: what it may quote cannot be found out ({type(worse).__name__})"
+            return replace(failure, message=untold, trace=untold)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.exc import StatementError
 
 from producers.commands import UnreadableCommand
-from producers.commands.personal import without
+from producers.commands.personal import hider
 from producers.errors import CommandRejected
 
 from .sqlstates import columns, condition, constraint, driver_error, sqlstate_of, told_of_statement
@@ -74,18 +74,21 @@ class Failure:
 
     @property
     def may_quote(self) -> bool:
-        """Whether it may quote values: what a database says is told of statements alone, not of rows."""
-        return self.sqlstate is None or self.sqlstate.startswith("42")
+        """Whether it may quote values: what a database says is told of statements alone, not of rows.
+
+        Nor does who is superseded: by versions, and a personal number may look like one.
+        """
+        is_told_by_us = self.cause is Cause.SUPERSEDED
+        return not is_told_by_us and (self.sqlstate is None or self.sqlstate.startswith("42"))
 
     def without(self, values: Sequence[Any]) -> Failure:
         """Hide values wherever it quotes them; the numbers of lines in the trace stay."""
-        lines = [
-            line if _FRAME.match(line) else without(line, values)
-            for line in without(self.trace, [value for value in values if len(str(value)) >= _LONG]).split(
-                "\n"
-            )
-        ]
-        return replace(self, message=without(self.message, values), trace="\n".join(lines))
+        told = f"{self.trace}\n{self.message}"
+        hide = hider(told, values)
+        hide_long = hider(told, [value for value in values if len(str(value)) >= _LONG])
+        lines = hide_long(self.trace).split("\n")
+        hidden = [line if _FRAME.match(line) else hide(line) for line in lines]
+        return replace(self, message=hide(self.message), trace="\n".join(hidden))
 
 
 _OURS, _INSTALLED = f"{__package__}.", {"site-packages", "dist-packages"}

@@ -69,7 +69,7 @@ class Gate(Broker):
             self._epochs.forget()
             self._sure = None
         self._claimed, self._in_doubt = self._claimed - 1, True  # the claim is still to be made
-        return Look([], None, 1)
+        return Look([], None, 0 if self._is_paused else 1)  # a burst ends where nobody may claim
 
     def _pause(self, is_paused: bool) -> None:  # noqa: FBT001
         """Say once in the log that the queue is paused, and that it is so no more."""

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from producers.wire import Ending
-
 from .delivery import Later
 
 if TYPE_CHECKING:
@@ -29,15 +27,13 @@ KEPT = 20
 TTL = 86_400
 """Seconds that they are kept after the last of them."""
 _PATIENCE = 1.0
-_FAILED = (Ending.REJECTED, Ending.DEAD)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt that failed, without values: when (ISO 8601, by Redis's clock), and what it met.
 
-    `cause` is a word of `failure.Cause`, or the ending where it was the last one; `delay` the seconds until
-    the next attempt, if there is one.
+    `cause` is a word of `failure.Cause`; `delay` the seconds until the next attempt.
     """
 
     cause: str
@@ -55,16 +51,12 @@ class Attempt:
 
 
 def failed(outcome: Answer | Later) -> Attempt | None:
-    """Say what an attempt has met, if it failed."""
-    if isinstance(outcome, Later):
-        met = outcome.failure
-        if met is None:
-            return None
-        delay = round(outcome.delay, 3)
-        return Attempt(met.cause.value, met.code, met.error_class, met.sqlstate, met.place, delay)
-    if outcome.error is None or outcome.ending not in _FAILED:
+    """Say what an attempt has met that is made again; of the last one the ending tells."""
+    met = outcome.failure if isinstance(outcome, Later) else None
+    if met is None or not isinstance(outcome, Later):
         return None
-    return Attempt(outcome.ending.value, str(outcome.error.get("code", "")))
+    delay = round(outcome.delay, 3)
+    return Attempt(met.cause.value, met.code, met.error_class, met.sqlstate, met.place, delay)
 
 
 async def note(transport: Transport, command_id: UUID, attempt: Attempt) -> None:

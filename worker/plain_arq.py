@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from producers.connection import sentinels
 from producers.signing import Signing
 
-from .delivering import ABORTED, carry_out, is_refused
+from .delivering import ABORTED, carry_out, refusal
 from .delivery import Later
 from .deposits import Answered
 from .health import ensure_ready
@@ -44,8 +44,10 @@ async def execute(ctx: dict[str, Any], received: Received) -> None:
     began = time.monotonic()
     with presence:
         try:
-            if await is_refused(ctx, received):
-                raise RetryJob  # noqa: TRY301  # it is for arq: this job has gone
+            if (pause := await refusal(ctx, received)) is not None:
+                if pause:
+                    await transport.reschedule(job_id, pause)
+                raise RetryJob  # noqa: TRY301  # it is for arq
             if ctx["score"] > ABORTED and (early := await transport.early(received)):
                 await transport.reschedule(job_id, early)
                 raise RetryJob  # noqa: TRY301  # it is for arq

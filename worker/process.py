@@ -19,7 +19,7 @@ from producers.signing import Signing
 from . import doubt, engine
 from .breaker import Breaker
 from .clock import Clock
-from .delivering import carry_out, is_refused
+from .delivering import carry_out, refusal
 from .delivery import Later
 from .deposits import DEPOSIT, Answered
 from .epochs import Epochs
@@ -61,10 +61,10 @@ async def execute(ctx: dict[str, Any], received: Received) -> Answered:
         ctx["transport"].app.tally.recovered += 1
     with presence:
         try:
-            if await is_refused(ctx, received):
-                raise RetryJob  # noqa: TRY301  # it is for the engine: this job has gone
+            if (pause := await refusal(ctx, received)) is not None:
+                raise Retry(pause) if pause else RetryJob  # noqa: TRY301  # it is for the engine
             delivery, outcome = await carry_out(ctx, received)
-        except RetryJob:
+        except (Retry, RetryJob):
             raise
         except BaseException as error:
             log.info("command.handed_back", job_id=job_id, error=type(error).__name__)
@@ -162,10 +162,16 @@ class Process(engine.Worker):
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
         """First signal: finish what runs. Second: hand it back at once."""
+        self.progress.end()
         if "presence" in self.ctx and not self.ctx["presence"].stopping:
             self.ctx["presence"].stopping = True
             log.info("worker.stopping", signal=Signals(signum).name, running=len(self.tasks))
         super().handle_sig_wait_for_completion(signum)
+
+    def without_supervisor(self) -> None:
+        """End as after a SIGTERM: the supervisor was killed, and who starts it again starts others."""
+        log.warning("worker.without_supervisor")
+        self.handle_sig_wait_for_completion(Signals.SIGTERM)
 
     def _deposit(self, say: engine.Say, settled: Sequence[engine.Settlement]) -> None:
         registry = self.app.registry
@@ -184,7 +190,9 @@ def run(app: App, *, burst: bool = False, report_to: int | None = None) -> None:
         asyncio.set_event_loop(runner.get_loop())
         process = Process(app, burst=burst)
         if report_to is not None:
-            process.reporter = Reporter(report_to, app.tally, lambda: process.standings()[0])
+            process.reporter = Reporter(
+                report_to, app.tally, lambda: process.standings()[0], process.without_supervisor
+            )
         with _served(app, process):
             process.run()
 

@@ -12,10 +12,7 @@ from pydantic_core import from_json
 
 from producers.commands import Command, Registry, UnreadableCommand
 from producers.signing import Opened, Refused, Signing
-from producers.wire import Envelope
-
-_END_OF_TIME = 253_402_300_799_999
-"""The last millisecond that a datetime holds: past it arq itself would fail, and the worker with it."""
+from producers.wire import END_OF_TIME, Envelope
 
 
 @dataclass(slots=True)
@@ -62,7 +59,7 @@ def deserialize(
 def _read(raw: bytes, registry: Registry | None) -> Received:
     match _value(raw):
         case {"f": "execute", "a": [envelope, {"accepted": int(at)} as stamp]}:
-            if not (0 <= at <= _END_OF_TIME and _is_stamp(**stamp)):
+            if not (0 <= at <= END_OF_TIME and _is_stamp(**stamp)):
                 raise ValueError("its stamp is none")
             return _enveloped(raw, envelope, stamp, registry)
         case {"f": "execute"}:

@@ -9,6 +9,7 @@
 --
 -- What is known of a command of that id is another's: of one that has ended, of one that is dead and holds its
 -- lanes, of another generation. Only where it can be of this job alone is it forgotten, and may be sent again.
+-- A replay of one that is dead and held its lanes gives them back to it, and may be sent again.
 
 local job_id, id = ARGV[1], ARGV[6]
 local body = redis.call('GET', 'arq:job:' .. job_id)
@@ -23,7 +24,13 @@ local mark = ours .. 'mark:' .. id
 if id ~= '' and redis.call('HGET', mark, 'generation') == ARGV[7] and redis.call('PTTL', mark) == -1
   and redis.call('HEXISTS', ours .. 'stand:' .. id, 'parked') == 0 then
   local lanes = lanes_of(id)
-  redis.call('DEL', mark)
-  if leave(id, lanes) then ring() end
+  if ARGV[7] ~= '0' and redis.call('HEXISTS', mark, 'released') == 1 then -- the dead one holds its lanes, as before
+    redis.call('HSET', mark, 'generation', ARGV[7] - 1)
+    redis.call('HDEL', mark, 'released')
+    park(id, lanes)
+  else
+    redis.call('DEL', mark)
+    if leave(id, lanes) then ring() end
+  end
 end
 return 1

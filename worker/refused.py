@@ -32,6 +32,8 @@ REASONS = {
     "wrong_job": "its envelope is of another command than its job's name",
 }
 """Why a job may be refused."""
+WITHOUT_KEY = ("unsigned", "bad_signature")
+"""Of these a worker with another key may think otherwise: they are kept for it, as the unreadable are."""
 _MOST = 1000
 _LONGEST = 64 * 1024
 """Bytes that are kept of each: so all of them take 64 MiB of Redis at most, and a third more in Base64."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from producers.client import Producer
 from producers.commands import UnreadableCommand
 from producers.commands.lanes import Standing, standing
+from producers.commands.personal import HIDDEN, personal_values
 from producers.connection import understood
 from producers.errors import CommandConflict, CommandError, Unsent
 from producers.settings import QueueSettings
@@ -166,8 +167,12 @@ def _command(
     kind, version, sent = _read(letter)
     if payload is not None and kind in app.registry:
         version = app.registry[kind].version  # an edited payload is written for the code of today
+    written = {**(sent if payload is None else payload), **changes}
+    if (payload is not None or changes) and _holds_hidden(app, kind, written):
+        message = f"command {letter.command_id} cannot be replayed: write the values anew that are {HIDDEN!r}"
+        raise CannotReplay(message, command_id=letter.command_id)
     try:
-        return app.registry.revive(kind, version, {**(sent if payload is None else payload), **changes})
+        return app.registry.revive(kind, version, written)
     except UnreadableCommand as error:
         message = f"command {letter.command_id} cannot be replayed: {error}; mend it with --set or --payload"
         raise CannotReplay(message, command_id=letter.command_id) from None
@@ -182,3 +187,9 @@ def _read(letter: Row[Any]) -> tuple[str, int, dict[str, Any]]:
             f"command {letter.command_id} cannot be replayed: nobody can read it; see `dead show`, drop it"
         )
         raise CannotReplay(message, command_id=letter.command_id) from None
+
+
+def _holds_hidden(app: App, kind: str, payload: dict[str, Any]) -> bool:
+    """Whether somebody took a listing for the payload: it has a word in place of what is not shown."""
+    command = app.registry.get(kind)
+    return command is not None and HIDDEN in personal_values(command, payload, app.registry)

@@ -30,11 +30,11 @@ class _Child:
 class Supervisor:
     """Runs `command` in `processes` processes; with `restart`, one that ends unasked is started again.
 
-    With `reports` they are told the pipe by which to report: `--report-to`.
+    They are told the pipe by which to report, and hear by it that the supervisor was killed: `--report-to`.
     """
 
     def __init__(
-        self, command: Sequence[str], processes: int, *, restart: bool = True, reports: Reports | None = None
+        self, command: Sequence[str], processes: int, reports: Reports, *, restart: bool = True
     ) -> None:
         self.command, self.restart, self.reports = list(command), restart, reports
         self.stopping = False
@@ -62,11 +62,9 @@ class Supervisor:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches the children once, through us, and not from the terminal too.
-        if self.reports is None:
-            return subprocess.Popen(self.command, start_new_session=True)  # noqa: S603  # our own command line
         with self.reports.of_process() as pipe:
             command = [*self.command, f"--report-to={pipe}"]
-            return subprocess.Popen(command, start_new_session=True, pass_fds=[pipe])  # noqa: S603  # as above
+            return subprocess.Popen(command, start_new_session=True, pass_fds=[pipe])  # noqa: S603  # our own command line
 
     def _hear(self, number: int, _frame: object) -> None:
         # Passed on by the loop: a process that is being started right now would not be told here.

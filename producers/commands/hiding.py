@@ -150,22 +150,27 @@ def leaves(value: Any) -> list[Any]:
 def restored(given: Any, shown: Any, before: Any) -> Any:
     """Put back what was hidden in an edited value, from the value before; `shown` is what a person saw of it.
 
-    Items of a list have no names: where some were added or taken away and others are hidden, nobody can
-    tell which is which, and ValueError is raised.
+    Items of a list have no names: in one that was changed nobody can tell whose a hidden value is, and
+    ValueError is raised.
     """
-    if given == HIDDEN and shown == HIDDEN:
+    if given == shown:
         return before
     if isinstance(given, dict) and isinstance(shown, dict):
         return {
-            name: restored(value, shown[name], before[name]) if name in shown else value
+            name: restored(value, shown[name], before[name]) if name in shown else _written(value)
             for name, value in given.items()
         }
-    if isinstance(given, list) and isinstance(shown, list):
-        if len(given) == len(shown):
-            return [restored(*parts) for parts in zip(given, shown, before, strict=True)]
-        if _holds_hidden(given):
-            raise ValueError(f"the number of items has changed: write the values anew that are {HIDDEN!r}")
-    return given
+    if isinstance(given, list) and isinstance(shown, list) and len(given) == len(shown):
+        pairs = zip(given, shown, before, strict=True)
+        return [was if item == seen else _written(item) for item, seen, was in pairs]
+    return _written(given)
+
+
+def _written(value: Any) -> Any:
+    """Return what a person wrote, if nothing of it is hidden."""
+    if _holds_hidden(value):
+        raise ValueError(f"write the values anew that are {HIDDEN!r}: a list was changed, or a field added")
+    return value
 
 
 def _holds_hidden(value: Any) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
@@ -96,15 +97,20 @@ def personal_names(command: type[Command[Any]]) -> frozenset[str]:
 
 def without(text: str, values: Iterable[Any]) -> str:
     """Hide these values wherever a text quotes them, in whatever case."""
+    return hider(text, values)(text)
+
+
+def hider(text: str, values: Iterable[Any]) -> Callable[[str], str]:
+    """Return what hides these values in a text, and in each of its parts."""
     folded = text.casefold()
-    forms = {form for value in values for form in _forms(value) if form.casefold() in folded}
+    forms = {form for form in {*chain(*map(_forms, values))} if form.casefold() in folded}
     if not forms:
-        return text
+        return str
     choices = "|".join(
         rf"(?<!\w){re.escape(form)}(?!\w)" if len(form) < _SHORT else re.escape(form)
         for form in sorted(forms, key=len, reverse=True)
     )
-    return re.sub(choices, HIDDEN, text, flags=re.IGNORECASE)
+    return partial(re.compile(choices, re.IGNORECASE).sub, HIDDEN)
 
 
 def _forms(value: Any) -> set[str]:
@@ -127,6 +133,7 @@ __all__ = [
     "hidden",
     "hidden_fields",
     "hidden_result",
+    "hider",
     "leaves",
     "personal_names",
     "personal_values",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -97,13 +97,17 @@ def _unreadable(kind: str, version: int, error: Exception) -> UnreadableCommand:
 
 def explain(error: ValidationError, command: type[Command[Any]]) -> str:
     """Say what is wrong with which field, without its value."""
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'payload'}: {_problem(problem, command)}"
-        for problem in error.errors(include_url=False, include_context=False)
-    )
+    told = [(".".join(where) or "payload", what) for where, what in problems(error, command)]
+    return "; ".join(f"{where}: {what}" for where, what in told)
 
 
-def _problem(problem: Any, command: type[Command[Any]]) -> str:
+def problems(error: ValidationError, command: type[Command[Any]]) -> Iterator[tuple[list[str], str]]:
+    """Say what is wrong where, without values: the path to a field, which is empty for the whole, and why."""
+    for problem in error.errors(include_url=False, include_context=False):
+        yield [*map(str, problem["loc"])], _told(problem, command)
+
+
+def _told(problem: Any, command: type[Command[Any]]) -> str:
     said = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return without(said, personal_values(command, problem["input"]))

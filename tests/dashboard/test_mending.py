@@ -137,5 +137,20 @@ def test_what_is_hidden_comes_back_as_it_was() -> None:
         "a": "secret",
         "rows": [{"b": 1}, {"b": 5}],
     }
-    with pytest.raises(ValueError, match="number of items"):
+    with pytest.raises(ValueError, match="a list was changed"):
         restored([{"b": "hidden"}], shown["rows"], before["rows"])
+
+
+def test_nobody_is_given_what_is_hidden_of_another() -> None:
+    before = [{"of": "ada", "b": 1}, {"of": "bob", "b": 2}]
+    shown = [{"of": "ada", "b": "hidden"}, {"of": "bob", "b": "hidden"}]
+    assert restored([shown[0], {"of": "bob", "b": 3}], shown, before) == [before[0], {"of": "bob", "b": 3}]
+    for given in (
+        shown[::-1],
+        [shown[1], {"of": "eve", "b": "hidden"}],
+        [{"of": "eve", "b": "hidden"}, shown[1]],
+    ):
+        with pytest.raises(ValueError, match="a list was changed"):
+            restored(given, shown, before)
+    with pytest.raises(ValueError, match="a field added"):
+        restored({"new": "hidden"}, {}, {})

@@ -209,6 +209,18 @@ async def test_a_burst_of_a_draining_queue_ends_and_leaves_the_outbox(
     assert len(await endings()) == 1
 
 
+async def test_a_burst_of_a_paused_queue_ends_and_leaves_what_is_there(
+    app: App, producer: Producer, drain: Drain, endings: Rows
+) -> None:
+    await producer.send(CreateUser(username="bob"))
+    await halt.pause(producer.redis, producer.keys)
+    await drain(app)
+    assert await endings() == []
+    await halt.resume(producer.redis, producer.keys)
+    await drain(app)
+    assert len(await endings()) == 1
+
+
 @pytest.mark.usefixtures("carrier")
 async def test_draining_ends_a_pause_and_resuming_ends_both_since_when_they_were(producer: Producer) -> None:
     redis, keys = producer.redis, producer.keys

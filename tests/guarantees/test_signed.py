@@ -34,6 +34,12 @@ def queue(redis_url: str, queue_name: str) -> QueueSettings:
 
 
 @pytest.fixture
+def make_app(make_app: MakeApp) -> MakeApp:
+    """Makes Apps that refuse at once what another worker might have the key for."""
+    return lambda handlers=None, **options: make_app(handlers, **{"unreadable_timeout": 0, **options})
+
+
+@pytest.fixture
 def refused(producer: Producer) -> Refused:
     """The jobs of the queue that were refused."""
     return Refused(producer.redis, producer.keys)
@@ -357,6 +363,52 @@ async def test_a_forged_job_beside_a_dead_command_does_not_let_its_lane_go(
 
     assert await producer.redis.zscore(producer.keys.parked, str(receipt.command_id)) is not None
     assert await producer.redis.zscore(producer.keys.waiting, str(behind.command_id)) is not None
+
+
+async def test_a_worker_without_the_key_leaves_a_command_to_one_that_has_it(
+    queue: QueueSettings, make_app: MakeApp, counters: Counters, refused: Refused, running: Running
+) -> None:
+    behind_time = make_app({Bump: bump}, unreadable_timeout=60)
+    async with Producer(settings=with_(queue, signing_keys=NEW)) as producer:
+        receipt = await producer.send(Bump(name="n"))
+        failures = producer.keys.failures(producer.keys.job_id(receipt.command_id))
+
+        async def is_put_off() -> bool:
+            return bool(await producer.redis.exists(failures))
+
+        async with running(behind_time):
+            await until(is_put_off)
+        knowing = make_app({Bump: bump})
+        knowing.queue = with_(queue, signing_keys=f"{NEW},{OLD}")
+        async with running(knowing):
+            assert await receipt.result(10) == 1
+    assert await counters() == {"n": 1}
+    assert await refused.counts() == {}
+
+
+async def test_a_replay_that_is_refused_leaves_the_dead_command_its_lanes(
+    queue: QueueSettings, make_app: MakeApp, producer: Producer, refused: Refused, running: Running
+) -> None:
+    ada = CreateUser(username="ada")
+    receipt = await producer.send(ada)
+    behind = await producer.send(UpdateUser(id=ada.id, name="Ada"))
+    async with running(make_app({CreateUser: broken}, max_attempts=1)):
+        with pytest.raises(CommandDead):
+            await receipt.result(10)
+    keyless, knowing = make_app(), make_app()
+    keyless.queue = with_(queue, signing_keys="")
+    await replay(keyless, producer.redis, receipt.command_id)
+
+    async with running(knowing):
+        await until(lambda: _is_counted(refused))
+        assert await producer.redis.zscore(producer.keys.parked, str(receipt.command_id)) is not None
+        assert await producer.redis.zscore(producer.keys.waiting, str(behind.command_id)) is not None
+
+        await replay(knowing, producer.redis, receipt.command_id)
+        assert (await receipt.result(10)).username == "ada"
+        told = await behind.result(10)
+    assert told is not None
+    assert told.name == "Ada"
 
 
 async def _is_counted(refused: Refused) -> bool:

@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -195,6 +195,9 @@ async def test_the_limit_is_to_the_byte(producer: Producer) -> None:
         {"delay": -1},
         {"delay": float("nan")},
         {"delay": float("inf")},
+        {"delay": 1e12},
+        {"deadline": timedelta.max},
+        {"deadline": datetime.min.replace(tzinfo=UTC)},
         {"at": datetime(2040, 1, 1)},  # noqa: DTZ001  # that is the mistake
         {"deadline": datetime(2040, 1, 1)},  # noqa: DTZ001
         {"deadline": -1},

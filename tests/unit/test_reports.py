@@ -79,3 +79,14 @@ async def test_a_process_that_says_nothing_has_stopped_and_one_that_starts_gets_
     assert reports.standings()[0].idle > PATIENCE
     await child.reporter.stop()
     await until(lambda: reports.standings() == [])
+
+
+async def test_a_process_hears_that_its_supervisor_was_killed_and_ends_in_order() -> None:
+    ours, theirs = os.pipe()
+    lost: list[bool] = []
+    reporter = Reporter(theirs, Tally(), lambda: AT_WORK, lambda: lost.append(True))
+    await reporter.start()
+    os.close(ours)
+    await until(lambda: lost == [True])
+    await reporter.stop()
+    assert lost == [True]

@@ -16,6 +16,7 @@ from worker.app import App
 from worker.cli import cli
 from worker.schemas import breaks, encode, schemas_of
 from worker.schemas.instances import instances
+from worker.schemas.narrowing import narrowings
 
 Fields = dict[str, Any]
 
@@ -128,6 +129,18 @@ def test_a_version_that_went_back_is_found() -> None:
 def test_a_wider_payload_is_fine_and_the_file_is_to_be_written_anew(changes: Fields) -> None:
     assert found(command(changes)) == []
     assert schemas_of(Registry([command(changes)]), KEPT) != KEPT
+
+
+def test_what_takes_anything_is_wider_than_what_refers_to_itself() -> None:
+    node = {"properties": {"next": {"$ref": "#/$defs/Node"}}, "type": "object"}
+    old = {"$defs": {"Node": node}, "properties": {"first": {"$ref": "#/$defs/Node"}}}
+    assert [*narrowings(old, {"properties": {"first": {}}})] == []
+
+
+def test_a_shared_part_that_is_narrower_is_found_in_each_place() -> None:
+    at_two = {"properties": {name: {"$ref": "#/$defs/Part"} for name in ("a", "b")}}
+    old, new = (at_two | {"$defs": {"Part": {"type": "integer", "maximum": most}}} for most in (9, 5))
+    assert [*narrowings(old, new)] == ["a: maximum is 5, was 9", "b: maximum is 5, was 9"]
 
 
 def _renamed(payload: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,23 @@ def test_with_tls_sentinels_are_asked_by_it_too() -> None:
     assert "SSL" in blocking.connection_pool.connection_class.__name__
 
 
+@pytest.mark.parametrize(("given", "checks"), [("", True), ("?ssl_check_hostname=false", False)])
+def test_the_name_on_a_sentinels_certificate_is_checked_unless_the_url_says_otherwise(
+    given: str,
+    *,
+    checks: bool,
+) -> None:
+    sentinels = Sentinels(f"rediss+sentinel://a,b/mymaster{given}", timeout=1)
+    assert sentinels._options["ssl_check_hostname"] is checks
+
+
+def test_the_sentinel_that_failed_is_asked_last_whoever_else_doubts_it_meanwhile() -> None:
+    sentinels = Sentinels("redis+sentinel://a,b/mymaster", timeout=1)
+    for _ in range(2):
+        sentinels.doubt(("a", 26379))
+    assert sentinels.addresses == [("b", 26379), ("a", 26379)]
+
+
 def test_a_url_of_a_redis_itself_has_none() -> None:
     assert sentinels(QueueSettings(redis_url="redis://localhost:6379/0")) is None
 

@@ -55,13 +55,14 @@ def _supervise(app: App, path: str, processes: int, *, burst: bool) -> int:
     settle(_ready(app))  # else each of them would say it, again and again
     options = [f"--concurrency={app.options.concurrency}", "--http=", *(["--burst"] if burst else [])]
     command = [sys.executable, "-m", "worker", "--app", path, "run", *options]
+    reports = Reports()
+    supervisor = Supervisor(command, processes, reports, restart=not burst)
     if not app.options.http:
-        return Supervisor(command, processes, restart=not burst).run()
+        return supervisor.run()
     from ..monitoring.endpoint import serving  # noqa: PLC0415  # as above
 
-    reports = Reports()
     with serving(app, reports):
-        return Supervisor(command, processes, restart=not burst, reports=reports).run()
+        return supervisor.run()
 
 
 def _checked(http: str | None) -> str | None:

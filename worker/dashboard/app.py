@@ -61,6 +61,7 @@ def dashboard(app: App, settings: DashboardSettings) -> Starlette:
     guard = Middleware(Guard, settings=settings, sessions=board.sessions, throttle=board.throttle)
     handlers = {404: _missing, 405: _missing}
     made = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan)
+    made.router.redirect_slashes = False  # it knows nothing of the base path
     made.state.board = board
     return made
 

@@ -17,6 +17,7 @@ from producers.connection import connect
 from producers.errors import QueueUnavailable
 from producers.wire import Keys
 
+from ..failure import Cause
 from ..retry import classify
 from ..sqlstates import sqlstate_of
 from . import words
@@ -113,6 +114,11 @@ def _problem(error: Exception) -> str | None:
     failure = classify(error)
     if failure.sqlstate == "42P01":
         return "The database is not migrated: run `python -m worker migrate`."
+    if failure.sqlstate and failure.cause not in {Cause.AWAY, Cause.SLOW}:
+        return (
+            f"The database refused ({failure.error_class}, SQLSTATE {failure.sqlstate}). "
+            "Is it migrated as this code is (`python -m worker migrate`), and has this user the rights?"
+        )
     return (
         f"The database does not answer ({failure.error_class}). "
         "What only it knows is missing here; commands wait in Redis until it is back."

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from producers.commands import UnreadableCommand
 from producers.commands.hiding import restored
+from producers.commands.registry import problems
 from producers.fields import Field, Fields
 
 from .masking import shown_payload
@@ -108,16 +109,16 @@ def _validate(registry: Registry, form: Form) -> None:
     """Have the model look at it; each problem is told at its field, without the value."""
     command = form._command  # noqa: SLF001
     by_name = {entry.about.name: entry for entry in form.inputs}
+    if command is None:
+        return
     try:
-        if command is not None:
-            command.revive(form.payload, registry)
+        command.revive(form.payload, registry)
     except UnreadableCommand as error:
         form.error = str(error)
     except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False, include_context=False):
-            name, *inside = (str(part) for part in problem["loc"] or ("",))
-            told = problem["msg"].removeprefix("Value error, ")
-            told = f"{'.'.join(inside)}: {told}" if inside else told
+        for where, what in problems(error, command):
+            name, *inside = where or [""]
+            told = f"{'.'.join(inside)}: {what}" if inside else what
             if (entry := by_name.get(name)) is not None:
                 entry.error = f"{entry.error}; {told}" if entry.error else told
             else:

@@ -92,10 +92,10 @@ async def mend(request: Request) -> Response:
     if not form.is_valid:
         return _letter_page(request, board, found.value, form, status=422)
     problem = await _act(board, "retry", command_id, payload=payload)
-    if problem:
-        form.error = problem
+    if problem is not None:
+        form.error = problem.told
         return _letter_page(request, board, found.value, form, status=409)
-    _note(request, "edited and retried" if payload else "retried", [command_id])
+    _note(request, "edited and retried" if payload else "retried", command_id)
     return board.to(f"/commands/{command_id}")
 
 
@@ -127,16 +127,20 @@ async def act(request: Request) -> Response:
     if given.get("count", "").strip() != str(len(chosen.ids)):
         error = f"Write {len(chosen.ids)}: so many commands it would be now."
         return _confirm_page(request, board, action, chosen, error=error)
-    done, problems = [], {}
-    for command_id in chosen.ids:
-        if problem := await _act(board, action, command_id):
-            problems[command_id] = problem
+    done, problems, untried = [], {}, 0
+    for place, command_id in enumerate(chosen.ids, 1):
+        if (refusal := await _act(board, action, command_id)) is not None:
+            problems[command_id] = refusal.told
+            if refusal.is_away:
+                untried = len(chosen.ids) - place
+                break
         else:
             done.append(command_id)
-    _note(request, {"retry": "retried", "drop": "dropped"}[action], done)
+            _note(request, {"retry": "retried", "drop": "dropped"}[action], command_id)
     if len(done) == 1 and not problems:
         return board.to(f"/commands/{done[0]}")
-    about: dict[str, Any] = {"action": action, "done": len(done), "left": problems, "more": chosen.left}
+    about: dict[str, Any] = {"action": action, "done": len(done), "left": problems}
+    about["more"], about["untried"] = chosen.left, untried
     return board.page(request, "done.html", problems=[], **about)
 
 
@@ -199,17 +203,23 @@ async def _chosen(board: Board, ids: list[str], group_id: str) -> tuple[Chosen, 
     return Chosen(all_ids[:MOST], group_id, max(0, len(all_ids) - MOST)), found.problem
 
 
-async def _act(board: Board, action: str, command_id: UUID, **how: Any) -> str:
+class Problem(NamedTuple):
+    """Why something was not done; `is_away` where nothing can be done now."""
+
+    told: str
+    is_away: bool
+
+
+async def _act(board: Board, action: str, command_id: UUID, **how: Any) -> Problem | None:
     """Do it; return why not, where it cannot be done."""
     try:
         found = await board.ask(partial(_ACTIONS[action], board.app, board.redis, command_id, **how))
     except CommandError as error:
-        return str(error)
-    return found.problem
+        return Problem(str(error), isinstance(error, replay.NotSent))
+    return Problem(found.problem, is_away=True) if found.problem else None
 
 
-def _note(request: Request, action: str, ids: list[UUID]) -> None:
-    """Log what was done, and by whom; of many, the first ids."""
+def _note(request: Request, action: str, command_id: UUID) -> None:
+    """Log what was done, and by whom."""
     by = {"session": request.state.session[:8], "address": address(request)}
-    told = [str(command_id) for command_id in ids[:LIMIT]]
-    log.info("dashboard.acted", action=action, count=len(ids), ids=told, **by)
+    log.info("dashboard.acted", action=action, command_id=str(command_id), **by)

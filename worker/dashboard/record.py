@@ -152,10 +152,7 @@ class Record:
     def _from_redis(self) -> list[Event]:
         if self.queued is None:
             return []
-        attempts = self.queued.attempts
-        if attempts and attempts[-1].cause == self.ending:  # the ending itself is told by its row
-            attempts = attempts[:-1]
-        events = [_attempt(attempt) for attempt in attempts]
+        events = [_attempt(attempt) for attempt in self.queued.attempts]
         has_row = self.rows is not None and self.rows.ending is not None
         if self.queued.accepted_at is not None and not has_row:
             events.append(Event(self.queued.accepted_at, "accepted"))

@@ -39,9 +39,10 @@ class Cursor(NamedTuple):
         """Read what `str` wrote; None for anything else."""
         at, _, command_id = text.partition("~")
         try:
-            return cls(datetime.fromisoformat(at), UUID(command_id))
+            moment, known = datetime.fromisoformat(at), UUID(command_id)
         except ValueError:
             return None
+        return None if moment.tzinfo is None else cls(moment, known)
 
 
 class Search(NamedTuple):

@@ -26,6 +26,7 @@ def serve(app: App, settings: DashboardSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=_GRACE,
     )
     listening = config.bind_socket()

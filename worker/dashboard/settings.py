@@ -39,6 +39,10 @@ class DashboardSettings(Settings):
     base_path: Annotated[str, AfterValidator(_base_path)] = Field(
         default="", description="The path under which a reverse proxy shows it, such as `/crud`."
     )
+    proxies: str = Field(
+        default="127.0.0.1",
+        description="Addresses or networks, with commas, of reverse proxies whose X-Forwarded-* is believed.",
+    )
     session: float = Field(
         default=8, gt=0, le=168, description="Hours until who signed in has to do it again."
     )

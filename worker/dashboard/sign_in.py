@@ -20,13 +20,14 @@ async def sign_in(request: Request) -> Response:
     if request.method in {"GET", "HEAD"}:
         return board.to("/") if request.state.session else board.page(request, "sign_in.html", error="")
     settings, throttle, who = board.settings, board.throttle, address(request)
+    async with request.form(max_files=0, max_fields=4) as form:
+        given = str(form.get("secret", ""))
+    # From here on nothing is waited for: many tries side by side are counted one after the other.
     if (wait := throttle.wait(who)) > 0:
         error = f"Too many wrong tries. Wait {wait:.0f} s."
         answer = board.page(request, "sign_in.html", status=429, error=error)
         answer.headers["Retry-After"] = f"{wait:.0f}"
         return answer
-    async with request.form() as form:
-        given = str(form.get("secret", ""))
     by_password, by_token = is_secret(given, settings.password), is_secret(given, settings.token)
     if not (by_password or by_token):
         throttle.failed(who)

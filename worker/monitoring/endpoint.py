@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _JSON = "application/json"
 _SLOWEST_CLIENT = 5.0
+_MOST = 32
+"""Requests that are answered at a time."""
 
 
 @contextmanager
@@ -103,12 +105,28 @@ class _Server(ThreadingHTTPServer):
     """A thread for each request: none waits for another that looks at a database."""
 
     daemon_threads = True
+    request_queue_size = _MOST
 
     def __init__(self, address: str, answers: _Answers) -> None:
         self.answers = answers
         host, port = host_and_port(address)
         self.address_family = AF_INET6 if ":" in host else AF_INET
+        self._free = BoundedSemaphore(_MOST)
         super().__init__((host, port), _Request)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, where there is one left: else who asks too much is cut off."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
 
 class _Request(BaseHTTPRequestHandler):

@@ -22,7 +22,7 @@ class Progress:
         self.at_work = False
         self._answers = PATIENCE + 3 * redis_timeout  # a connection, its greeting, a word
         self._turned = self._looked = time.monotonic()
-        self._asking = False
+        self._asking = self._ended = False
 
     def begin(self) -> None:
         """Watch the running event loop from now on."""
@@ -31,13 +31,13 @@ class Progress:
 
     async def look(self, step: Callable[[], Awaitable[None]]) -> None:
         """Go one step of the engine's: it looks for what there is to do, and may ask Redis."""
-        self._looked, self._asking, self.at_work = time.monotonic(), True, True
+        self._looked, self._asking, self.at_work = time.monotonic(), True, not self._ended
         await step()
         self._looked, self._asking = time.monotonic(), False
 
     def end(self) -> None:
-        """Hear that the engine has ended its work."""
-        self.at_work = False
+        """Hear that the engine takes no more work: it ends what it has, in a time that has its own limit."""
+        self.at_work, self._ended = False, True
 
     @property
     def idle(self) -> float:

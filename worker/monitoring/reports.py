@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock, Thread
+from typing import cast
 
 from .progress import PATIENCE
 from .standing import Standing
@@ -25,18 +27,24 @@ _SILENT = "nothing was heard of it for {:.0f} s: a handler blocks its event loop
 
 
 class Reporter:
-    """Reports of this process, by the pipe `to`, until it is closed."""
+    """Reports of this process, by the pipe `to`; `on_lost` hears that nobody reads it any more."""
 
-    def __init__(self, to: int, tally: Tally, standing: Callable[[], Standing]) -> None:
+    def __init__(
+        self,
+        to: int,
+        tally: Tally,
+        standing: Callable[[], Standing],
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
         os.set_inheritable(to, False)  # noqa: FBT003  # what a handler starts must not hold it open
         self._file, self._tally, self._standing = os.fdopen(to, "wb"), tally, standing
-        self._pipe: asyncio.WriteTransport | None = None
+        self._on_lost, self._pipe = on_lost, cast("asyncio.WriteTransport | None", None)
         self._writing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to report."""
         loop = asyncio.get_running_loop()
-        self._pipe, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._file)
+        self._pipe, _ = await loop.connect_write_pipe(partial(_Pipe, self._lost), self._file)
         self._writing = loop.create_task(self._report_on())
 
     async def stop(self) -> None:
@@ -46,8 +54,8 @@ class Reporter:
         self._writing.cancel()
         await asyncio.wait({self._writing})
         self._write()
-        self._pipe.close()
-        self._pipe = None
+        pipe, self._pipe = self._pipe, None
+        pipe.close()
 
     async def _report_on(self) -> None:
         while True:
@@ -55,9 +63,24 @@ class Reporter:
             await asyncio.sleep(_EVERY)
 
     def _write(self) -> None:
-        if self._pipe is not None and not self._pipe.get_write_buffer_size():  # else it has not read the last
+        if self._pipe is None or self._pipe.is_closing():
+            return
+        if not self._pipe.get_write_buffer_size():  # else it has not read the last
             report = {"standing": self._standing(), "tally": self._tally.dump()}
             self._pipe.write(json.dumps(report).encode() + b"\n")
+
+    def _lost(self) -> None:
+        if self._pipe is not None:
+            self._pipe = None
+            self._on_lost()
+
+
+class _Pipe(asyncio.BaseProtocol):
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._on_lost()
 
 
 @dataclass(slots=True, eq=False)

@@ -26,18 +26,18 @@ def narrowings(old: Schema, new: Schema) -> Iterator[str]:
 class _Comparison:
     def __init__(self, old: Mapping[str, Schema], new: Mapping[str, Schema]) -> None:
         self._old, self._new = old, new
-        self._seen: set[tuple[str, str]] = set()
+        self._within: list[tuple[str, str]] = []
 
     def compare(self, old: Any, new: Any, at: str) -> Iterator[str]:
         pair = (_name(old), _name(new))
-        if all(pair):
-            if pair in self._seen:
-                return
-            self._seen.add(pair)
+        if (all(pair) and pair in self._within) or not {*_schema(new)} - _TOLD - {"default"}:
+            return  # it is being compared, or takes anything
+        self._within.append(pair)
         choices = _arms(new, self._new)
         for arm in _arms(old, self._old):
             found = [[*self._one(arm, choice, at)] for choice in choices]
             yield from min(found, key=len)
+        self._within.remove(pair)
 
     def _one(self, old: Schema, new: Schema, at: str) -> Iterator[str]:
         if alien := sorted(

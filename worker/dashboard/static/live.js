@@ -8,9 +8,7 @@
     if (state.textContent !== text) state.textContent = text;
     state.dataset.state = word;
   };
-  const source = new EventSource(region.dataset.events);
-  source.addEventListener("open", () => say("on", "live"));
-  source.addEventListener("draw", (event) => {
+  const draw = (event) => {
     say("on", "live");
     const drawn = new DOMParser().parseFromString(event.data, "text/html");
     const parts = [...drawn.querySelectorAll("[data-part]")];
@@ -21,12 +19,28 @@
       return;
     }
     parts.forEach((part, at) => {
-      if (!there[at].contains(document.activeElement) && !there[at].isEqualNode(part)) there[at].replaceWith(part);
+      const held = there[at].contains(document.activeElement) && document.activeElement.matches("a, button, input, select");
+      if (!held && !there[at].isEqualNode(part)) there[at].replaceWith(part);
     });
+  };
+  let source = null;
+  const listen = () => {
+    source = new EventSource(region.dataset.events);
+    source.addEventListener("open", () => say("on", "live"));
+    source.addEventListener("draw", draw);
+    source.addEventListener("over", (event) => {
+      source.close();
+      say("off", event.data);
+    });
+    source.addEventListener("error", () => {
+      const over = source.readyState === EventSource.CLOSED;
+      say("off", over ? "not live: load the page again" : "not live: trying again");
+    });
+  };
+  // A browser has a few connections to a server: a page that nobody sees gives its own back.
+  document.addEventListener("visibilitychange", () => {
+    source?.close();
+    if (!document.hidden) listen();
   });
-  source.addEventListener("over", (event) => {
-    source.close();
-    say("off", event.data);
-  });
-  source.addEventListener("error", () => say("off", "not live: trying again"));
+  listen();
 })();
