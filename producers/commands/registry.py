@@ -114,4 +114,5 @@ def _told(problem: Any, command: type[Command[Any]]) -> str:
     if personal_names(command).isdisjoint(problem["loc"]):
         return said
     # Behind a colon, a backquote or a quotation mark libraries quote parts of the value.
-    return without(re.split(r"[:`'\"(]", said)[0].strip(" ,"), leaves(problem["input"]))
+    own = re.split(r"[:`'\"(]", said)[0].strip(" ,")
+    return without(own, leaves(problem["input"])) or "is not valid"

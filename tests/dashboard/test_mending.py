@@ -1,15 +1,19 @@
 """What a person does in the dashboard about what failed: look, mend, retry, drop, one or many."""
 
+from typing import Annotated
 from uuid import UUID
 
 import pytest
+from pydantic import field_validator
 
-from producers import Producer
-from producers.commands import UpdateUser
+from producers import Command, Producer
+from producers.commands import Personal, Registry, UpdateUser
 from producers.commands.hiding import restored
+from producers.errors import QueueUnavailable
 from tests.dashboard.conftest import Browser, form_word, links, rejected
 from tests.guarantees.conftest import Drain, Rows
 from worker.app import App
+from worker.dashboard.editing import edited, form_of
 from worker.dead_letters import read_letter
 from worker.models import User
 from worker.replay import payload_of
@@ -98,6 +102,49 @@ async def test_many_are_acted_upon_once_their_count_was_written_back(
     done = await act(browser, "/failures/act", action=action, count=count, **chosen)
     assert f"{count} {'retried' if action == 'retry' else 'dropped'}" in done
     assert [row.state for row in await letters()].count(state) == count
+
+
+async def test_where_redis_is_away_the_rest_of_many_is_left_as_it_is(
+    browser: Browser,
+    producer: Producer,
+    drain: Drain,
+    app: App,
+    letters: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = await rejected(producer, "ada", "grace", "edsger")
+    await drain(app)
+    monkeypatch.setattr(Producer, "resend", unsent)
+
+    done = await act(browser, "/failures/act", action="retry", count=3, id=ids)
+
+    assert "0 retried" in done
+    assert "2 were not tried" in done
+    assert sorted(row.state for row in await letters()) == ["rejected", "rejected", "retrying"]
+
+
+async def unsent(*_: object) -> None:
+    raise QueueUnavailable("Redis does not answer")
+
+
+def test_a_form_tells_what_is_wrong_without_what_is_hidden() -> None:
+    class Call(Command[None]):
+        kind = "person.call"
+        phone: Annotated[str, Personal()]
+        note: str = ""
+
+        @field_validator("phone")
+        @classmethod
+        def _is_number(cls, phone: str) -> str:
+            if not phone.isdigit():
+                raise ValueError(f"{phone!r} is no phone number")
+            return phone
+
+    registry = Registry([Call])
+    form = form_of(registry, "person.call", 1, {"phone": "0151-SECRET", "note": ""})
+    after, _ = edited(registry, form, {"note": "again"})
+    assert not after.is_valid
+    assert "SECRET" not in "".join(entry.text + entry.error for entry in after.inputs) + after.error
 
 
 @pytest.mark.parametrize("form", [{}, {"id": "x"}, {"group": "0123abcd"}], ids=["none", "no id", "no group"])

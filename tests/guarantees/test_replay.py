@@ -228,3 +228,16 @@ async def test_what_nobody_can_read_shows_its_bytes_and_says_that_it_cannot_be_r
         assert (retried.returncode, "cannot be replayed" in retried.stderr) == (1, True)
     dropped = await command_line("dead", "drop", str(command_id), environment=environment)
     assert dropped.returncode == 0
+
+
+async def test_a_listing_is_not_taken_for_a_payload(
+    app: App, producer: Producer, drain: Drain, letters: Rows
+) -> None:
+    await producer.send(CreateUser(username="ada"))
+    again = await producer.send(CreateUser(username="ada", email="ada@example.com"))
+    await drain(app)
+    with pytest.raises(CannotReplay, match="write the values anew that are 'hidden'"):
+        await replay(app, producer.redis, again.command_id, payload={"username": "bob", "email": "hidden"})
+    with pytest.raises(CannotReplay, match="write the values anew"):
+        await replay(app, producer.redis, again.command_id, changes={"name": "hidden"})
+    assert [row.state for row in await letters()] == ["rejected"]
