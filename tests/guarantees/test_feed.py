@@ -51,8 +51,9 @@ class Beside(Feeder):
 
 
 @pytest.fixture
-async def feeder(feeding: App, producer: Producer) -> Feeder:
-    """A feeder beside those of the workers."""
+async def feeder(feeding: App, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> Feeder:
+    """The only feeder: one of a worker that ends before it notes what it published would tell it twice."""
+    monkeypatch.setattr(Feeder, "every", 3600.0)
     return Beside(feeding, producer.redis, Leading(feeding), Epochs(feeding, producer.redis))
 
 
