@@ -8,7 +8,7 @@ RUN useradd --system --create-home --uid 10001 worker
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir worker producers && touch worker/__init__.py producers/__init__.py \
- && pip install -c constraints.txt ".[dashboard,worker]" && pip uninstall -y crud-worker && rm -r worker producers
+ && pip install -c constraints.txt ".[dashboard,traces,worker]" && pip uninstall -y crud-worker && rm -r worker producers
 COPY producers producers
 COPY worker worker
 RUN pip install --no-deps . && rm -rf build worker producers

@@ -30,6 +30,7 @@ from .errors import (
     ResultExpired,
     ResultTimeout,
 )
+from .exporting import CannotExport, export
 
 EXIT_CODES: dict[type[CommandError], int] = {
     BadRow: 2,
@@ -69,6 +70,10 @@ _INTERRUPTED = 130
 def producers(ctx: click.Context, commands: str, redis_url: str | None, queue: str | None) -> None:
     """Send CRUD commands to the queue; the worker applies each exactly once."""
     ctx.obj = Caller(commands, redis_url, queue)
+    try:
+        export("crud-producer")
+    except CannotExport as error:
+        say(f"no traces: {error}")
 
 
 producers.add_command(send)

@@ -22,6 +22,7 @@ from .errors import CommandConflict, InvalidSettings, Unsent
 from .ledger import Ledger
 from .sending import Moment, Sending, with_ids
 from .settings import QueueSettings
+from .tracing import sending as traced
 from .waiting import Waiting
 from .wire import Answer, Envelope, Keys, command_uuid
 
@@ -218,6 +219,10 @@ class Producer:
         return Sending.of(command, command_id, limit=self.settings.payload_limit, **options)
 
     async def _submit(self, batch: Sequence[Sending], *, again: bool = False) -> list[Receipt[Any]]:
+        with traced(self.keys.queue, batch) as bearing:
+            return await self._receipts(bearing, again=again)
+
+    async def _receipts(self, batch: Sequence[Sending], *, again: bool) -> list[Receipt[Any]]:
         said = await self._enqueue(batch, again=again)
         accepted = [
             Receipt(sending.command_id, cast("Status", status), sending.command, self)

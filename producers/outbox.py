@@ -25,6 +25,7 @@ from .client import Producer, Receipt
 from .commands import Command
 from .sending import Moment, Sending, with_ids
 from .settings import QueueSettings
+from .tracing import sending as traced
 
 R = TypeVar("R")
 _ENVIRONMENT = ("QUEUE_NAME", "QUEUE_PAYLOAD_LIMIT", "WORKER_SCHEMA")
@@ -118,9 +119,10 @@ def _sending(outbox: Outbox, command: Command[Any], given: UUID | str | None, **
 async def _write(
     session: AsyncSession | AsyncConnection, outbox: Outbox, sendings: Sequence[Sending]
 ) -> list[Written[Any]]:
-    rows = [
-        {"command_id": sending.command_id, "queue": outbox.queue, "sending": sending.written()}
-        for sending in sendings
-    ]
-    await session.execute(outbox.insert, rows if len(rows) > 1 else rows[0])
+    with traced(outbox.queue, sendings, "create") as batch:
+        rows = [
+            {"command_id": sending.command_id, "queue": outbox.queue, "sending": sending.written()}
+            for sending in batch
+        ]
+        await session.execute(outbox.insert, rows if len(rows) > 1 else rows[0])
     return [Written(sending.command_id, cast("Command[Any]", sending.command)) for sending in sendings]

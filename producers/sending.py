@@ -28,7 +28,10 @@ Moment = float | timedelta | datetime
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A command with its id and envelope; `due` and `deadline` as the script takes them."""
+    """A command with its id and envelope.
+
+    `due` and `deadline` are as the script takes them, `trace` as `tracing.carry` writes it.
+    """
 
     command: Command[Any] | type[Command[Any]]
     command_id: UUID
@@ -38,6 +41,7 @@ class Sending:
     due: str = _NOW
     deadline: str = ""
     standing: Standing = NOWHERE
+    trace: str = ""
 
     @classmethod
     def of(
@@ -96,17 +100,18 @@ class Sending:
 
     def written(self) -> str:
         """Write it down, but for its id, for `read`."""
-        return json.dumps([self.envelope, self.fingerprint, self.due, self.deadline, *self.standing])
+        trace = [self.trace] if self.trace else []
+        return json.dumps([self.envelope, self.fingerprint, self.due, self.deadline, *self.standing, *trace])
 
     @classmethod
     def read(cls, command_id: UUID, text: str, written_at: datetime) -> Self:
         """Read what `written` wrote; times from now are from when it was written."""
-        envelope, fingerprint, due, deadline, lanes, refs = json.loads(text)
+        envelope, fingerprint, due, deadline, lanes, refs, *trace = json.loads(text)
         if due != _NOW:
             due = _since(written_at, due)
-        times = {"due": due, "deadline": _since(written_at, deadline)}
+        more = {"due": due, "deadline": _since(written_at, deadline), "trace": "".join(trace)}
         stands = Standing(tuple(lanes), tuple(refs))
-        return cls(Command, command_id, envelope, fingerprint, standing=stands, **times)
+        return cls(Command, command_id, envelope, fingerprint, standing=stands, **more)
 
     def arguments(self, signing: Signing | None = None) -> list[str]:
         """List its arguments of the script, signed where there is a key."""
@@ -115,6 +120,8 @@ class Sending:
         stamp = f',"lanes":{compact(lanes)}' if lanes else ""
         if refs and (self.due != _NOW or signing is not None):  # its worker will need them
             stamp += f',"refs":{compact(refs)}'
+        if self.trace:
+            stamp += f',"trace":{compact(self.trace)}'
         if signing is not None:
             stamp = signing.signed(self.envelope, times, stamp)
         about = [str(self.command_id), self.envelope, self.fingerprint, str(self.generation), times, stamp]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from producers.wire import Ending
 
-from . import doubt, executor, history, retry, suspects, window
+from . import doubt, executor, history, retry, suspects, tracing, window
 from .delivery import Later
 from .refused import WITHOUT_KEY
 from .service import longest
@@ -56,7 +56,8 @@ async def _in_turn(ctx: dict[str, Any], received: Received) -> tuple[Delivery, A
         delivery.unbegun = Ending.CANCELLED
     elif not await transport.lanes.may_run(delivery.command_id, ctx["job_id"], received.stamp):
         return delivery, Later(UNTIL_FREE)
-    return delivery, await _carry_out(ctx, delivery, received)
+    run = _carry_out(ctx, delivery, received)
+    return delivery, await tracing.processing(delivery, received.stamp, run)
 
 
 async def _is_aborted(ctx: dict[str, Any], received: Received, delivery: Delivery) -> bool:

@@ -12,7 +12,7 @@ from producers.commands import Command, Registry, UnreadableCommand
 from producers.commands.personal import personal_values
 from producers.wire import Ending, Envelope
 
-from . import retry
+from . import retry, tracing
 from .failure import Failure
 from .tables import ENTITY_LENGTH
 
@@ -113,6 +113,11 @@ class Delivery:
 
     def told(self, error: Exception, registry: Registry) -> Failure:
         """Say what an error means, without what it may quote of the payload and must not be shown."""
+        failure = self._told(error, registry)
+        tracing.failed(failure)
+        return failure
+
+    def _told(self, error: Exception, registry: Registry) -> Failure:
         kind, payload = (self.envelope.kind, self.envelope.payload) if self.envelope else ("", {})
         if (command := registry.get(kind)) is None:
             return retry.classify(error)  # what is said of these, we say ourselves

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from producers.connection import sentinels
 from producers.signing import Signing
 
+from . import tracing
 from .delivering import ABORTED, carry_out, refusal
 from .delivery import Later
 from .deposits import Answered
@@ -75,6 +76,7 @@ def worker_settings(app: App) -> type:
     options, queue = app.options, app.queue
 
     async def on_startup(ctx: dict[str, Any]) -> None:
+        tracing.begin()
         await ensure_ready(app, ctx["redis"])
         await start(app, ctx, burst=True)  # it may be one: arq does not say
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import readme
+from tests.collector import collecting
 from tests.console import Console
 from tests.integration.test_readme import saved
 
@@ -13,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 RUN = {
     "enqueue.md": {"From async code", "From scripts and other blocking code"},
     "domain.md": {"A whole example", "Test it"},
-    "operate.md": {"Drain and stop", "What to watch"},
+    "operate.md": {"Drain and stop", "Traces", "What to watch"},
     "guarantees.md": set[str](),
     "upgrading.md": {"The usual way", "When the fields of a command change"},
 }
@@ -67,6 +68,13 @@ async def test_the_operators_lines_run(served: Console) -> None:
     await served.run(resumed)
     for line in readme.lines_of("What to watch", "operate.md"):
         await served.run(line)
+
+
+async def test_a_collector_is_sent_the_span(served: Console) -> None:
+    [line] = readme.lines_of("Traces", "operate.md")
+    with collecting() as collector:
+        await served.run(line.replace("http://localhost:4318", collector.url))
+    assert [one.service for one in collector.spans] == ["crud-producer"]
 
 
 async def test_an_upgrade_runs(served: Console) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from producers.connection import connect
 from producers.errors import CommandError, InvalidSettings
 
+from .. import tracing
 from ..app import App
 from ..logs import configure, log
 from ..retry import classify
@@ -61,6 +62,7 @@ def load_app(path: str) -> App:
         _ = app.queue
     except InvalidSettings as error:
         raise Failed(str(error)) from None
+    tracing.begin()
     return app
 
 
