@@ -1,7 +1,9 @@
-"""Databases that live for one test, copies of a template that is migrated once."""
+"""Databases that are one test's own: copies of a template that is migrated once."""
 
+import asyncio
 import shutil
 import sqlite3
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
@@ -17,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from worker.database import prepare
 from worker.settings import WorkerOptions
 
+_LINGER = 0.3
+"""Seconds that a session gets to end after its connection was closed."""
 KINDS = ("postgresql", "sqlite", "mariadb")
 
 
@@ -39,32 +43,99 @@ class Databases(ABC):
         """Give the URL of a new database, without rows, or without even tables."""
 
 
+_ROWS = """
+    SELECT format('DELETE FROM %I.%I', schemaname, tablename) FROM pg_tables
+    WHERE schemaname = 'public' AND tablename NOT LIKE '%alembic_version'
+    UNION ALL
+    SELECT format('SELECT setval(%L, %s, false)', format('%I.%I', schemaname, sequencename), start_value)
+    FROM pg_sequences
+"""
+_CATALOGS = (
+    *("class", "attribute", "attrdef", "type", "constraint", "index", "proc", "trigger", "namespace"),
+    *("statistic", "policy", "rewrite", "extension", "default_acl", "description", "enum", "inherits"),
+)
+_SCHEMA = " UNION ALL ".join(
+    f"SELECT '{name}', count(*), max(xmin::text::bigint) FROM pg_catalog.pg_{name}"  # noqa: S608
+    for name in _CATALOGS
+)
+"""What any change of a schema changes: how many rows its catalogs have, and who wrote the latest of them."""
+_OTHERS = """
+    SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker')
+         + (SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+            WHERE d.datname = current_database())
+"""
+"""Who is connected, and what is set for this database alone."""
+_LARGE = 1 << 22
+"""Bytes that a database may have grown by: rows that were deleted stay in its files."""
+
+
 class PostgresDatabases(Databases):
-    """Clones of a template database."""
+    """Clones of a template database: emptied after a test, and taken for another one.
+
+    To clone one takes a hundred times as long as to empty it. Only one that is as it was cloned is taken
+    again: nobody is connected to it, and its schema and settings are those of the template.
+    """
 
     def __init__(self, server_url: str) -> None:
         self._server = make_url(server_url).set(drivername="postgresql+asyncpg")
         self._template = _new_name("template")
+        self._schema: list[Any] = []
+        self._size = 0
+        self._empty: list[str] = []
 
     async def build(self) -> None:
         """Make the template."""
         await self._execute(f'CREATE DATABASE "{self._template}" TEMPLATE template0')
         self.version = f"PostgreSQL {await build_template(self._url(self._template), 'SHOW server_version')}"
+        async with self._connected(self._template) as connection:
+            self._schema = await connection.fetch(_SCHEMA)
+            self._size = await connection.fetchval("SELECT pg_database_size(current_database())")
 
     async def drop(self) -> None:
-        """Drop the template."""
-        await self._drop(self._template)
+        """Drop the template and its clones."""
+        for name in (*self._empty, self._template):
+            await self._drop(name)
 
     @asynccontextmanager
     async def fresh(self, *, migrated: bool = True) -> AsyncIterator[str]:
-        """Give the URL of a new database, without rows, or without even tables."""
-        name = _new_name("database")
-        template = self._template if migrated else "template0"
-        await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        """Give the URL of a database without rows, or of a new one without even tables."""
+        if migrated and self._empty:
+            name = self._empty.pop()
+        else:
+            name = _new_name("database")
+            template = self._template if migrated else "template0"
+            await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
             yield self._url(name)
         finally:
-            await self._drop(name)
+            if migrated and await self._is_emptied(name):
+                self._empty.append(name)
+            else:
+                await self._drop(name)
+
+    async def _is_emptied(self, name: str) -> bool:
+        """Empty a database, if it can be as it was: else it is to be dropped."""
+        with suppress(asyncpg.PostgresError, OSError, TimeoutError):
+            async with self._connected(name) as connection:
+                until = time.monotonic() + _LINGER
+                while await connection.fetchval(_OTHERS):  # a session ends a moment after its connection
+                    if time.monotonic() > until:
+                        return False
+                    await asyncio.sleep(0.005)
+                if await connection.fetch(_SCHEMA) != self._schema:
+                    return False
+                size = await connection.fetchval("SELECT pg_database_size(current_database())")
+                if size - self._size > _LARGE:
+                    return False
+                async with connection.transaction():
+                    await connection.execute(
+                        "SET LOCAL session_replication_role = replica"
+                    )  # no foreign keys
+                    statements = [row[0] for row in await connection.fetch(_ROWS)]
+                    await connection.execute("; ".join(statements))
+                return True
+        return False
 
     def _url(self, database: str) -> str:
         return _text(self._server.set(database=database))
@@ -73,9 +144,15 @@ class PostgresDatabases(Databases):
         await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(_text(self._server.set(drivername="postgresql")))
-        try:
+        async with self._connected(None) as connection:
             await connection.execute(statement)
+
+    @asynccontextmanager
+    async def _connected(self, name: str | None) -> AsyncIterator[Any]:
+        url = self._server.set(drivername="postgresql", database=name or self._server.database)
+        connection = await asyncpg.connect(_text(url), timeout=10)
+        try:
+            yield connection
         finally:
             await connection.close()
 

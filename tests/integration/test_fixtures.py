@@ -1,12 +1,20 @@
 """The databases that the fixtures give to tests: their own, fresh, and never somebody's data."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import asyncpg
 import pytest
 import redis
 from sqlalchemy import make_url
 
+from tests.databases import PostgresDatabases
 from tests.redis_database import claim
 from worker.demo.servers import RedisServer
+
+ADA = "INSERT INTO users (id, username) VALUES (gen_random_uuid(), 'ada') RETURNING id"
+OUTBOX = "INSERT INTO outbox (command_id, queue, sending) VALUES (gen_random_uuid(), 'q', '') RETURNING id"
 
 
 async def tables(url: str) -> set[str]:
@@ -28,6 +36,70 @@ async def test_each_has_a_name_of_its_own(
 ) -> None:
     urls = (database_url, empty_database_url, own_database_url)
     assert len({make_url(url).database for url in urls}) == 3
+
+
+@pytest.fixture
+def databases(_postgresql_databases: PostgresDatabases) -> PostgresDatabases:
+    return _postgresql_databases
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_one_that_holds_nothing_but_rows_is_emptied_for_the_next(databases: PostgresDatabases) -> None:
+    async with databases.fresh() as first, connected(first) as connection:
+        [user_id] = await connection.fetchrow(ADA)
+        await connection.execute("INSERT INTO posts (id, user_id, title) VALUES ($1, $1, 'T')", user_id)
+        assert await connection.fetchval(OUTBOX) == 1
+    async with databases.fresh() as second, connected(second) as connection:
+        assert second == first
+        assert await connection.fetchval("SELECT count(*) FROM users, posts") == 0
+        assert await connection.fetchval(OUTBOX) == 1
+        assert await connection.fetchval("SELECT count(*) FROM worker_alembic_version") == 1
+        async with databases.fresh() as third:
+            assert third != second
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE another (id int)",
+        "DROP TABLE likes",
+        "ALTER TABLE users ALTER name TYPE varchar(7)",
+        "ALTER TABLE users ADD another int DEFAULT 1",
+        "DROP INDEX ix_processed_commands_ended_at",
+        "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE SCHEMA another",
+        "ALTER TABLE users DISABLE TRIGGER ALL",
+        "COMMENT ON TABLE users IS 'of another'",
+        "GRANT SELECT ON users TO public",
+        "INSERT INTO users (id, name) SELECT gen_random_uuid(), 'ada' FROM generate_series(1, 50000)",
+        "ANALYZE users",
+        "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET work_mem = 64'; END $$",
+    ],
+)
+async def test_one_that_has_changed_otherwise_is_dropped(
+    databases: PostgresDatabases, statement: str
+) -> None:
+    async with databases.fresh() as first, connected(first) as connection:
+        await connection.execute(ADA)
+        await connection.execute(statement)
+    async with databases.fresh() as second:
+        assert second != first
+
+
+async def test_one_that_somebody_has_not_left_is_dropped(databases: PostgresDatabases) -> None:
+    async with databases.fresh() as first:
+        left = await asyncpg.connect(first.replace("+asyncpg", ""))
+    async with databases.fresh() as second:
+        assert second != first
+    left.terminate()
 
 
 @pytest.mark.parametrize("round_", [1, 2])
