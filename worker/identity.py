@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
 from importlib.machinery import PathFinder
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 from pathlib import Path
 
 DISTRIBUTION = "crud-worker"
+_OF_WORKER = re.compile(r"^worker(/|$)", re.MULTILINE)
 
 
 def foreign_worker() -> str | None:
     """Say which other package called `worker` Python would find as well; None where there is none."""
-    for distribution in packages_distributions().get("worker", []):
-        if distribution.lower().replace("_", "-") != DISTRIBUTION:
-            theirs = f"the installed distribution {distribution!r} has a package `worker` too"
+    for name in _installed():
+        if name.lower().replace("_", "-") != DISTRIBUTION:
+            theirs = f"the installed distribution {name!r} has a package `worker` too"
             return f"{theirs}; uninstall one of the two"
     ours = Path(__file__).resolve().parent
     for folder in dict.fromkeys(["", *sys.path]):
@@ -26,3 +29,12 @@ def foreign_worker() -> str | None:
         if found != ours and not (found / Path(__file__).name).exists():  # a clone beside an installed copy
             return f"{spec.origin} is a package `worker` too; rename it, or put it inside a package of yours"
     return None
+
+
+def _installed() -> Iterator[str]:
+    """Name the distributions that have brought a package `worker`: importlib would look into all of them."""
+    for distribution in distributions():
+        if Path(str(distribution.locate_file("worker"))).is_dir():
+            files = distribution.read_text("RECORD") or distribution.read_text("top_level.txt") or ""
+            if _OF_WORKER.search(files):
+                yield distribution.name

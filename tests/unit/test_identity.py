@@ -26,6 +26,7 @@ def add_distribution(folder: Path, name: str) -> None:
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (metadata / "top_level.txt").write_text("worker\n")
+    (folder / "worker").mkdir()
 
 
 def test_alone_there_is_nothing_to_say() -> None:
