@@ -4,6 +4,7 @@ Our own are private to each pytest-xdist process, so a test may stop, kill or re
 before the first test that needs it.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
+
+
+def pytest_collection_finish() -> None:
+    """Have nobody look for garbage among what thousands of tests consist of, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from producers import CommandDead, CommandRejected, Producer, Receipt
 from producers.commands import CreateUser, UserView
 from producers.wire import Ending
-from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows
+from tests.guarantees.conftest import Counters, Drain, MakeApp, Rows, on_engine
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.failing import broken, failing
 from tests.guarantees.redis_proxy import proxied
@@ -59,6 +59,7 @@ async def dead(make_app: MakeApp, producer: Producer, counters: Counters, drain:
     return receipt
 
 
+@on_engine
 async def test_it_is_read_mended_and_replayed_on_the_command_line(
     app: App, rejected: Receipt[UserView], producer: Producer, letters: Rows, drain: Drain
 ) -> None:
@@ -87,6 +88,7 @@ async def test_it_is_read_mended_and_replayed_on_the_command_line(
     assert [letter.state for letter in await letters()] == ["resolved"]
 
 
+@on_engine
 async def test_a_whole_new_payload_goes_in_place_of_its_own(
     app: App, rejected: Receipt[UserView], drain: Drain
 ) -> None:
@@ -209,6 +211,7 @@ async def test_it_goes_to_the_queue_that_its_producer_waits_on(
     assert await producer.redis.zcard(app.queue.name) == 0
 
 
+@on_engine
 async def test_what_nobody_can_read_shows_its_bytes_and_says_that_it_cannot_be_replayed(
     make_app: MakeApp, producer: Producer, drain: Drain
 ) -> None:

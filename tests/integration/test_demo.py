@@ -104,9 +104,7 @@ def test_every_step_of_the_demo_holds_and_the_table_says_so() -> None:
     [
         ("Servers and a worker", signal.SIGINT),
         ("ok A PostgreSQL", signal.SIGTERM),
-        ("ok Migrate", signal.SIGINT),
         ("ok One user", signal.SIGTERM),
-        ("ok An Atomic", signal.SIGINT),
         ("ok What is installed", signal.SIGINT),
     ],
 )
