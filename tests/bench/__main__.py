@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import backlog, chart, limits, measures, servers, sources, table
+from . import backlog, chart, limits, measures, servers, sources, table, watched
 from .contender import About
 from .contenders import APART, NAMES
 from .measures import Amounts
@@ -31,12 +31,15 @@ _QUICK = Amounts(
     sends=40,
     updates=1000,
     watched=2,
+    turns=1,
     waiting=(1000, 100_000),
 )
 _CONFINED = (
     "beside one worker process the servers run on one half of the cores; beside two, or one slot, on all"
 )
 _LIMITS = (*limits.TITLES, "executor_latency")
+_OURS = ("hot", "watched", "backlog")
+"""What is measured of ours alone."""
 
 
 def main() -> None:
@@ -44,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds, each with all contenders in turn")
     parser.add_argument(
-        "--only", default="", help=f"of these, with commas: {', '.join((*NAMES, *_LIMITS, 'hot', 'backlog'))}"
+        "--only", default="", help=f"of these, with commas: {', '.join((*NAMES, *_LIMITS, *_OURS))}"
     )
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
     parser.add_argument(
@@ -57,7 +60,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     if given.core:
         os.environ["BENCH_INSERT"] = "core"
-    wanted = set(given.only.split(",")) if given.only else {*NAMES, *_LIMITS, "hot", "backlog"}
+    wanted = set(given.only.split(",")) if given.only else {*NAMES, *_LIMITS, *_OURS}
     whole = not (given.only or given.quick or given.core)
     try:
         Bench(wanted, _QUICK if given.quick else Amounts(), 1 if given.quick else given.rounds).run(
@@ -105,7 +108,8 @@ class Bench:
 
     def _meet(self, started: servers.Servers) -> None:
         """Ask each contender about itself, and have it make its tables."""
-        for name in [name for name in NAMES if name in self.wanted]:
+        wanted = self.wanted | ({OURS} if self.wanted.intersection(_OURS) else set())
+        for name in [name for name in NAMES if name in wanted]:
             apart = name in APART
             command = [python(apart=apart), "-m", "tests.bench.drive", name]
             try:
@@ -121,7 +125,7 @@ class Bench:
         peers = [name for name in NAMES if name != OURS]  # ours comes soon after what it is measured by
         turns = [
             name
-            for name in (*peers, *_LIMITS, OURS, "hot", "backlog")
+            for name in (*peers, *_LIMITS, OURS, *_OURS)
             if name in self.wanted and name not in self.skipped
         ]
         shift = number * len(turns) // max(1, self.number)
@@ -129,7 +133,7 @@ class Bench:
         for name in turns[shift:] + turns[:shift]:
             begun = time.monotonic()
             try:
-                figures.setdefault(OURS if name in {"hot", "backlog"} else name, {}).update(
+                figures.setdefault(OURS if name in _OURS else name, {}).update(
                     self._turn(started, name, number)
                 )
             except Failed as error:
@@ -144,6 +148,8 @@ class Bench:
             return measures.limit(name, started, self.amounts)
         if name == "hot":
             return measures.hot(started, self.amounts)
+        if name == "watched":
+            return watched.run(self.about[OURS], started, self.amounts)
         if name == "backlog":
             last = number == self.number - 1
             return backlog.run(self.about[OURS], started, self.amounts, to_the_end=last)

@@ -30,6 +30,8 @@ class Amounts:
     sends: int = 80
     updates: int = 10_000
     watched: float = 3.0
+    turns: int = 3
+    """How often a worker is watched, and not, in one round."""
     waiting: tuple[int, ...] = (1000, 100_000, 1_000_000)
 
 
@@ -95,6 +97,13 @@ class Round:
         self._clear()
         return figures
 
+    def inserts(self, **environment: str) -> Sample:
+        """Let one process insert, and nothing else."""
+        self._clear()
+        self._drive("fill", "insert", self.amounts.inserts)
+        self.servers.analyze(self.about.tables)
+        return self._inserts(1, 0, **environment)
+
     def _few(self) -> dict[str, Sample]:
         """Let one and two processes insert that have so few slots that cores stay free."""
         figures = {}
@@ -104,9 +113,10 @@ class Round:
             self._clear()
         return figures
 
-    def _inserts(self, number: int, slots: int = 0) -> Sample:
+    def _inserts(self, number: int, slots: int = 0, **environment: str) -> Sample:
         """Start workers, wait until all slots of all hold a job, then let them insert."""
-        environment = {self.about.slots_variable: str(slots)} if slots else {}
+        if slots:
+            environment[self.about.slots_variable] = str(slots)
         where = self.servers.anywhere() if number > 1 or slots else nullcontext()
         with where, self._workers("insert", number, **environment) as workers:
             with self.servers.hold():

@@ -50,6 +50,11 @@ class Servers:
             with suppress(psutil.NoSuchProcess):  # PostgreSQL's own come and go
                 process.cpu_affinity([*cores])
 
+    def run_beside(self, pid: int) -> None:
+        """Have another process run where the servers do."""
+        if CONFINES:
+            psutil.Process(pid).cpu_affinity([*_THEIRS])
+
     @contextmanager
     def anywhere(self) -> Iterator[None]:
         """Let the servers run on all cores meanwhile."""

@@ -11,6 +11,8 @@ from .backlog import name as behind
 from .contender import FEW, FEW_TWICE
 from .hot import ALONE as HOT_ALONE
 from .hot import FIGURE as HOT
+from .watched import ALONE as UNWATCHED
+from .watched import FIGURE as WATCHED
 
 RATES = (
     "insert, one process",
@@ -57,13 +59,13 @@ class Summary:
         found = (one.get(name, {}).get(figure, {}).get(what) for one in self.rounds)
         return Spread.of(value for value in found if value is not None)
 
-    def ratio(self, name: str, figure: str, other: str, other_figure: str = "") -> Spread | None:
-        """Sum up how many times as quick it is as another."""
-        return Spread.of(
-            ours / theirs
-            for one in self.rounds
-            if (ours := _rate(one, name, figure)) and (theirs := _rate(one, other, other_figure or figure))
-        )
+    def ratio(
+        self, name: str, figure: str, other: str, other_figure: str = "", what: str = "rate"
+    ) -> Spread | None:
+        """Sum up how many times as quick it is as another, or takes of something else."""
+        pairs = ((one.get(name, {}), one.get(other, {})) for one in self.rounds)
+        found = ((ours.get(figure, {}), theirs.get(other_figure or figure, {})) for ours, theirs in pairs)
+        return Spread.of(ours[what] / theirs[what] for ours, theirs in found if ours and theirs)
 
     def against_best(self, figure: str) -> tuple[Spread, str] | None:
         """Sum up how many times as quick ours is as the best peer, which is the one of the highest median."""
@@ -131,6 +133,13 @@ def requirements(summary: Summary) -> list[Requirement]:
         _at_least(
             "updates of one row, against a bare loop", 0.5, 1, summary.ratio(OURS, HOT, OURS, HOT_ALONE)
         ),
+        _at_least("insert, watched against not", 0.97, 1, summary.ratio(OURS, WATCHED, OURS, UNWATCHED)),
+        _at_most(
+            "its CPU for each, watched against not",
+            1.03,
+            1,
+            summary.ratio(OURS, WATCHED, OURS, UNWATCHED, "worker_cpu_ms"),
+        ),
         _at_most("memory of an idle worker, MiB", 100, 80, summary.value(OURS, "idle memory", "mib")),
         _at_most(
             "its growth over the run, MiB", 2, 0, summary.value(OURS, "memory over the run", "grown_mib")
@@ -179,11 +188,6 @@ def _at_best(text: str, required: float, aim: float, summary: Summary, figure: s
     best = summary.against_best(figure)
     line = _at_least(text, required, aim, best[0] if best else None)
     return Requirement(line.text, line.required, line.aim, line.found, line.met, best[1] if best else "")
-
-
-def _rate(one: dict[str, dict[str, Any]], name: str, figure: str) -> float | None:
-    rate = one.get(name, {}).get(figure, {}).get("rate")
-    return None if rate is None else float(rate)
 
 
 def _percentile(values: list[float], share: float) -> float:
