@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests import forks
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,10 @@ async def command_line(
     *arguments: str, environment: dict[str, str], program: tuple[str, ...] = WORKER, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m worker ARGUMENTS` to its end; what it printed is text."""
+    if program[:2] == WORKER[:2] and program[2] in forks.PROGRAMS and environment["PYTHONPATH"] == str(ROOT):
+        return await forks.run(
+            program[2], arguments, folder=ROOT, environment=environment, stdin=stdin, limit=30
+        )
     process = await asyncio.create_subprocess_exec(
         *program,
         *arguments,
