@@ -105,13 +105,12 @@ class Sending:
 
     @classmethod
     def read(cls, command_id: UUID, text: str, written_at: datetime) -> Self:
-        """Read what `written` wrote; times from now are from when it was written."""
-        envelope, fingerprint, due, deadline, lanes, refs, *trace = json.loads(text)
+        """Read what `written` wrote; times from now are from when it was written. Raise ValueError."""
+        envelope, fingerprint, due, deadline, lanes, refs, trace = _parts(text)
         if due != _NOW:
             due = _since(written_at, due)
-        more = {"due": due, "deadline": _since(written_at, deadline), "trace": "".join(trace)}
-        stands = Standing(tuple(lanes), tuple(refs))
-        return cls(Command, command_id, envelope, fingerprint, standing=stands, **more)
+        late, stands = _since(written_at, deadline), Standing(tuple(lanes), tuple(refs))
+        return cls(Command, command_id, envelope, fingerprint, 0, due, late, stands, trace)
 
     def arguments(self, signing: Signing | None = None) -> list[str]:
         """List its arguments of the script, signed where there is a key."""
@@ -135,6 +134,15 @@ def with_ids(
     if command_ids is None:
         return ((command, None) for command in commands)
     return zip(commands, command_ids, strict=True)
+
+
+def _parts(text: str) -> tuple[str, str, str, str, list[str], list[str], str]:
+    match json.loads(text):
+        case [str(envelope), str(fingerprint), str(due), str(deadline), list(lanes), list(refs), *more]:
+            if len(more) <= 1 and all(isinstance(trace, str) for trace in more):
+                return envelope, fingerprint, due, deadline, lanes, refs, "".join(more)
+    message = "not what this code writes; newer code may have written it"
+    raise ValueError(message)
 
 
 def _since(start: datetime, time: str) -> str:

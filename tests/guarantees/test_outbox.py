@@ -358,7 +358,8 @@ async def test_a_row_that_cannot_be_read_is_left_and_holds_up_nobody(
 ) -> None:
     row = {"command_id": uuid4(), "queue": desk.producer.settings.name}
     async with desk.database.begin() as connection:
-        for sending in ("not JSON", "[1]", '[null, 1, 2, 3, 4, 5, "of newer code"]'):
+        newer = ('["{}", "f", "+0", "", [], [], 7]', '["{}", "f", "+0", "", [], [], "", "of newer code"]')
+        for sending in ("not JSON", "[1]", '[null, 1, 2, 3, 4, 5, "of newer code"]', *newer):
             await connection.execute(insert(OUTBOX).values(**row, sending=sending))
     await desk.write(*lines("a", 1))
     for _ in range(2):
