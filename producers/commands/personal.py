@@ -103,7 +103,9 @@ def without(text: str, values: Iterable[Any]) -> str:
 def hider(text: str, values: Iterable[Any]) -> Callable[[str], str]:
     """Return what hides these values in a text, and in each of its parts."""
     folded = text.casefold()
-    forms = {form for form in {*chain(*map(_forms, values))} if form.casefold() in folded}
+    # The same value often comes twice: as JSON has it, and as the command does.
+    distinct = {value if isinstance(value, str) else (str(value), repr(value)) for value in values}
+    forms = {form for form in chain(*map(_forms, distinct)) if form.casefold() in folded}
     if not forms:
         return str
     choices = "|".join(
@@ -113,11 +115,9 @@ def hider(text: str, values: Iterable[Any]) -> Callable[[str], str]:
     return partial(re.compile(choices, re.IGNORECASE).sub, HIDDEN)
 
 
-def _forms(value: Any) -> set[str]:
-    """List the ways in which a text may quote a value."""
-    if not isinstance(value, str):
-        return {str(value), repr(value)}
-    return {value, repr(value)[1:-1], json.dumps(value)[1:-1]}
+def _forms(value: str | tuple[str, ...]) -> Iterable[str]:
+    """List the ways in which a text may quote a value; those of any but a text are given."""
+    return {value, repr(value)[1:-1], json.dumps(value)[1:-1]} if isinstance(value, str) else value
 
 
 def _holds_models(value: Any) -> bool:
