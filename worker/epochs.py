@@ -19,11 +19,11 @@ from sqlalchemy import select, update
 from producers.lanes import begun_with
 from producers.wire import Keys
 
+from .body import Body
 from .deposits import parks_when_dead
 from .lanes import script
 from .logs import log
 from .outbox import OutboxRows
-from .replay import lanes_of
 from .upserts import insert_or_nothing
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Epochs:
                 rows = (await session.execute(dead.where(letters.c.command_id > after))).all()
             arguments: list[str | int] = []
             for row in rows:
-                if (lanes := lanes_of(row.body)) and parks_when_dead(self._app.registry, row.kind):
+                if (lanes := Body.known(row.body).lanes) and parks_when_dead(self._app.registry, row.kind):
                     accepted = 0 if row.accepted_at is None else round(row.accepted_at.timestamp() * 1000)
                     about = [str(row.command_id), row.died_in, row.generation, row.fingerprint, accepted]
                     arguments += [*about, len(lanes), *lanes]

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import from_json
-
 from producers.commands import Command, Registry, UnreadableCommand
 from producers.signing import Opened, Refused, Signing
-from producers.wire import END_OF_TIME, Envelope
+from producers.wire import Envelope
+
+from .body import Body, json_of
 
 
 @dataclass(slots=True)
@@ -57,21 +57,14 @@ def deserialize(
 
 
 def _read(raw: bytes, registry: Registry | None) -> Received:
-    match _value(raw):
-        case {"f": "execute", "a": [envelope, {"accepted": int(at)} as stamp]}:
-            if not (0 <= at <= END_OF_TIME and _is_stamp(**stamp)):
-                raise ValueError("its stamp is none")
-            return _enveloped(raw, envelope, stamp, registry)
-        case {"f": "execute"}:
-            raise ValueError("no envelope in it")
-        case {"f": str(name)}:
-            raise ValueError(f"{name[:100]!r} is not a function of this worker")
-        case _:
-            raise ValueError("JSON, but not a job")
+    body = Body.read(raw)
+    if not body.stamp:
+        raise ValueError("its stamp is none")
+    return _enveloped(raw, *body, registry)
 
 
 def _opened(raw: bytes, opened: Opened, registry: Registry | None) -> Received:
-    received = _enveloped(raw, _value(opened.envelope), opened.stamp, registry)
+    received = _enveloped(raw, json_of(opened.envelope), opened.stamp, registry)
     received.since = opened.since
     return received
 
@@ -89,21 +82,6 @@ def _command(envelope: Envelope, registry: Registry | None) -> Command[Any] | No
         with suppress(UnreadableCommand):  # the executor finds it out again
             return registry.revive(envelope.kind, envelope.version, envelope.payload)
     return None
-
-
-def _is_stamp(due: Any = None, deadline: Any = None, lanes: Any = (), refs: Any = (), **_: Any) -> bool:
-    names = (*lanes, *refs)
-    times = all(time is None or isinstance(time, int) for time in (due, deadline))
-    return times and all(isinstance(name, str) for name in names)
-
-
-def _value(raw: bytes) -> Any:
-    with suppress(ValueError):
-        return from_json(raw)
-    try:  # it reads what UTF-8 cannot hold, such as half of an emoji
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
 
 
 def serialize(value: dict[str, Any]) -> bytes:

@@ -7,7 +7,6 @@ stays until its command has ended: so a Redis that lost something is given it ag
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from producers.sending import Sending
 from producers.signing import Signing
 from producers.wire import Envelope, Keys
 
+from .body import json_of, written
 from .chore import Chore
 from .dead_letters import write_conflict
 from .delivery import Delivery, Failures
@@ -178,10 +178,10 @@ class Relay(Chore):
 
 def _delivery(queue: str, sending: Sending) -> Delivery:
     """Say of a command what a worker would, had it come by Redis."""
-    body = f'{{"t":null,"f":"execute","k":{{}},"a":[{sending.envelope},{{}}],"et":0}}'.encode()
+    body = written(sending.envelope)
 
     async def count(_reason: str) -> Failures:
         return Failures(0, 0)
 
-    envelope = Envelope.decode(json.loads(sending.envelope))
+    envelope = Envelope.decode(json_of(sending.envelope.encode()))
     return Delivery(sending.command_id, queue, body, envelope, count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from producers.client import Producer
@@ -14,6 +13,7 @@ from producers.errors import CommandConflict, CommandError, Unsent
 from producers.settings import QueueSettings
 from producers.wire import Answer, Ending
 
+from .body import Body
 from .dead_letters import DROPPED, begin_retry, drop_letter, is_dead, read_letter
 from .deposits import Deposits, Told
 
@@ -120,7 +120,7 @@ def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:
 
 def _standing(body: bytes, command: Command[Any], *, keeps: bool) -> Standing:
     """Say where a replay stands: where it stood; or if it was let go of and edited, where it belongs."""
-    before = lanes_of(body)
+    before = Body.known(body).lanes
     if keeps or not before:  # what was sent in no order has none now
         return Standing(before)
     now = standing(command)
@@ -128,43 +128,19 @@ def _standing(body: bytes, command: Command[Any], *, keeps: bool) -> Standing:
     return Standing((*now.lanes, *keys), now.refs)
 
 
-def lanes_of(body: bytes) -> tuple[str, ...]:
-    """Read the lanes that a command stood in when it came; none where that is not possible."""
-    try:
-        return tuple(json.loads(body)["a"][1]["lanes"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ()
-
-
-def payload_of(body: bytes) -> Any:
-    """Read the payload of a command as it came; None where that is not possible."""
-    try:
-        return json.loads(body)["a"][0]["payload"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-
-
 def editable(app: App, letter: Row[Any]) -> dict[str, Any]:
     """Give the payload to be edited, in the fields of today's code where that can read it."""
-    kind, version, sent = _read(letter)
+    kind, version, sent = _sent(letter)
     try:
         return app.registry.revive(kind, version, sent).to_wire()
     except UnreadableCommand:
         return sent
 
 
-def version_of(body: bytes) -> Any:
-    """Read the version of a command as it came; None where that is not possible."""
-    try:
-        return json.loads(body)["a"][0]["version"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-
-
 def _command(
     app: App, letter: Row[Any], payload: dict[str, Any] | None, changes: dict[str, Any]
 ) -> Command[Any]:
-    kind, version, sent = _read(letter)
+    kind, version, sent = _sent(letter)
     if payload is not None and kind in app.registry:
         version = app.registry[kind].version  # an edited payload is written for the code of today
     written = {**(sent if payload is None else payload), **changes}
@@ -178,11 +154,10 @@ def _command(
         raise CannotReplay(message, command_id=letter.command_id) from None
 
 
-def _read(letter: Row[Any]) -> tuple[str, int, dict[str, Any]]:
+def _sent(letter: Row[Any]) -> tuple[str, int, dict[str, Any]]:
     try:
-        envelope = json.loads(letter.body)["a"][0]
-        return str(envelope["kind"]), int(envelope["version"]), dict(envelope["payload"])
-    except (ValueError, LookupError, TypeError, RecursionError):
+        return Body.known(letter.body).sent
+    except ValueError:
         message = (
             f"command {letter.command_id} cannot be replayed: nobody can read it; see `dead show`, drop it"
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from producers.lanes import stands_before
 from producers.wire import Keys, command_uuid
 
+from .body import Body
 from .dead_letters import read_letter
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Why:
             pipe.get(f"arq:job:{job_id}")
             (seconds, micros), parked, stands, runs_now, due, tries, body = await pipe.execute()
         now = seconds + micros / 1e6
-        place = Place(command_id, lane, "gone", _kind(body), runs=int(tries or 0))
+        place = Place(command_id, lane, "gone", Body.known(body).kind, runs=int(tries or 0))
         if parked is not None:
             letter = await self._letter(command_id)
             place.state, place.seconds = "dead", now - parked / 1000
@@ -131,10 +131,3 @@ def _state(place: Place) -> str:
             return "may run, and waits for a worker"
         case _:
             return "its job is gone; a worker will look how it ended"
-
-
-def _kind(body: bytes | None) -> str:
-    try:
-        return str(json.loads(body or b"")["a"][0]["kind"])
-    except (ValueError, LookupError, TypeError):
-        return ""

@@ -58,7 +58,8 @@ class Generated:
 class Personal:
     """Marks a field that tells of a person: `Annotated[str, Personal()]`.
 
-    Logs, errors, listings and reprs say "hidden" in its place; see personal.py.
+    Logs, errors, listings and reprs say "hidden" in its place; see personal.py. What names a lane is shown: a
+    class where such a field is a `Key`, the first of `unique`, or a `Ref`, cannot be defined (TypeError).
     """
 
 
@@ -118,6 +119,14 @@ class Payload(BaseModel):
     @classmethod
     def _storable_text(cls, value: Any) -> Any:
         return storable(value) if isinstance(value, str) else value
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        if cls.model_fields:
+            from .personal import refuse_hidden_keys  # noqa: PLC0415  # it needs this module
+
+            refuse_hidden_keys(cls)
 
     def __repr_args__(self) -> Any:
         from .personal import hidden_fields  # noqa: PLC0415  # it needs this module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 
@@ -26,6 +26,16 @@ HIDDEN = "hidden"
 """What is shown in place of a value."""
 
 
+class _Plan(NamedTuple):
+    """What the types of a value say of it; conditions are about `views`."""
+
+    kinds: Sequence[Any]
+    views: Sequence[Any]
+    is_marked: bool
+    is_condition: bool
+    is_plain: bool
+
+
 class Hiding:
     """Hides values, and keeps those that it has hidden in `values`; field names are kept as they are.
 
@@ -37,6 +47,7 @@ class Hiding:
         self._registry = registry
         self._mark = Secret if reveal else Personal
         self.values: list[Any] = []
+        self._plans: dict[tuple[Any, ...], dict[str, _Plan | None]] = {}
 
     def everything(self, value: Any) -> Any:
         """Hide all values in it."""
@@ -55,7 +66,14 @@ class Hiding:
             return self.everything(value)
         if any(issubclass(model, Command) and not model.kind for model in models):  # a part of an Atomic
             return self._part(value)
-        return {name: self._field(models, name, item) for name, item in value.items()}
+        plans = self._plans.setdefault((*models,), {})  # one for all rows of a bulk command
+        told = {}
+        for name, item in value.items():
+            if name not in plans:
+                plans[name] = self._field(models, name)
+            plan = plans[name]
+            told[name] = self.everything(item) if plan is None else self._planned(plan, item)
+        return told
 
     def _part(self, value: Mapping[str, Any]) -> Any:
         about = {name: item for name, item in value.items() if name in {"kind", "version"}}
@@ -65,34 +83,42 @@ class Hiding:
         told = self.everything(payload) if part is None else self.model([part], payload)
         return {**about, "payload": told, **self.everything(others)}
 
-    def _field(self, models: Sequence[Any], name: str, value: Any) -> Any:
+    def _field(self, models: Sequence[Any], name: str) -> _Plan | None:
         declared = [arm for model in models for arm in field_arms(model, name)]
         views = [model.view for model in models if hasattr(model, "view")]
-        return self.value(declared, value, views) if declared else self.everything(value)
+        return self._plan(declared, views) if declared else None
+
+    def _plan(self, arms: Sequence[Arm], views: Sequence[Any] = ()) -> _Plan:
+        kinds = [arm.type for arm in arms]
+        is_marked = any(isinstance(mark, self._mark) for arm in arms for mark in arm.marks)
+        return _Plan(kinds, views, is_marked, any(map(is_condition, kinds)), any(map(is_plain, kinds)))
 
     def value(self, arms: Sequence[Arm], value: Any, views: Sequence[Any] = ()) -> Any:
         """Hide in a value that has one of these types; conditions are about `views`."""
-        if any(isinstance(mark, self._mark) for arm in arms for mark in arm.marks):
+        return self._planned(self._plan(arms, views), value)
+
+    def _planned(self, plan: _Plan, value: Any) -> Any:
+        if plan.is_marked:
             self.values += leaves(value)
             return HIDDEN
-        kinds = [arm.type for arm in arms]
-        if any(map(is_condition, kinds)) and value is not None:
-            return self._condition(views, value)
+        if plan.is_condition and value is not None:
+            return self._condition(plan.views, value)
         match value:
             case BaseModel():
-                return self.model(kinds, value)
+                return self.model(plan.kinds, value)
             case Mapping():
-                return self._mapping(kinds, value)
+                return self._mapping(plan.kinds, value)
             case list() | tuple():
-                return self._list(kinds, value)
-        return value if value is None or any(map(is_plain, kinds)) else self.everything(value)
+                return self._list(plan.kinds, value)
+        return value if value is None or plan.is_plain else self.everything(value)
 
     def _list(self, kinds: Sequence[Any], value: Sequence[Any]) -> Any:
         items = [
             arm for kind in kinds if is_of_many(kind) for item in get_args(kind) for arm in arms_of(item)
         ]
         if items:
-            return [self.value(items, item) for item in value]
+            plan = self._plan(items)
+            return [self._planned(plan, item) for item in value]
         return value if Any in kinds or list in kinds else self.everything(value)
 
     def _mapping(self, kinds: Sequence[Any], value: Mapping[str, Any]) -> Any:

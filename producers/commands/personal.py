@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .annotations import field_arms, marked_names, result_arms
-from .base import Command, Payload, Personal, Secret
+from .annotations import arms_of, deep, field_arms, marked_names, result_arms
+from .base import Command, Key, Payload, Personal, Ref, Secret
 from .hiding import HIDDEN, Hiding, leaves
 
 _NOBODY: Mapping[str, type[Command[Any]]] = {}
@@ -89,6 +89,19 @@ def personal_values(
     return hiding.values
 
 
+def refuse_hidden_keys(payload: type[Payload]) -> None:
+    """Raise TypeError where a field is to be hidden that names a lane: lanes stand in logs and listings."""
+    first: tuple[str, ...] = getattr(payload, "unique", ())[:1]
+    for name, field in payload.model_fields.items():
+        arms = deep(arms_of(field.annotation, tuple(field.metadata)))
+        marks = [mark for arm in arms for mark in arm.marks]
+        hidden_by = next((mark for mark in marks if isinstance(mark, Personal)), None)
+        if hidden_by and (name in first or any(isinstance(mark, Key | Ref) for mark in marks)):
+            mark, does = type(hidden_by).__name__, "names a row, and its key is shown wherever its lane is"
+            mend = "use a key that tells of nobody, such as an id, or take the mark away"
+            raise TypeError(f"{payload.__qualname__}.{name} is marked {mark}(), but {does}; {mend}")
+
+
 @cache
 def personal_names(command: type[Command[Any]]) -> frozenset[str]:
     """List the fields of a command, and of what it holds, whose values must not be shown."""
@@ -103,7 +116,9 @@ def without(text: str, values: Iterable[Any]) -> str:
 def hider(text: str, values: Iterable[Any]) -> Callable[[str], str]:
     """Return what hides these values in a text, and in each of its parts."""
     folded = text.casefold()
-    forms = {form for form in {*chain(*map(_forms, values))} if form.casefold() in folded}
+    # The same value often comes twice: as JSON has it, and as the command does.
+    distinct = {value if isinstance(value, str) else (str(value), repr(value)) for value in values}
+    forms = {form for form in chain(*map(_forms, distinct)) if form.casefold() in folded}
     if not forms:
         return str
     choices = "|".join(
@@ -113,11 +128,9 @@ def hider(text: str, values: Iterable[Any]) -> Callable[[str], str]:
     return partial(re.compile(choices, re.IGNORECASE).sub, HIDDEN)
 
 
-def _forms(value: Any) -> set[str]:
-    """List the ways in which a text may quote a value."""
-    if not isinstance(value, str):
-        return {str(value), repr(value)}
-    return {value, repr(value)[1:-1], json.dumps(value)[1:-1]}
+def _forms(value: str | tuple[str, ...]) -> Iterable[str]:
+    """List the ways in which a text may quote a value; those of any but a text are given."""
+    return {value, repr(value)[1:-1], json.dumps(value)[1:-1]} if isinstance(value, str) else value
 
 
 def _holds_models(value: Any) -> bool:
@@ -137,5 +150,6 @@ __all__ = [
     "leaves",
     "personal_names",
     "personal_values",
+    "refuse_hidden_keys",
     "without",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .base import Command
-from .personal import leaves, personal_names, personal_values, without
+from .personal import leaves, personal_names, personal_values, refuse_hidden_keys, without
 from .schema import nearest
 
 
@@ -27,6 +27,8 @@ class Registry(Mapping[str, type[Command[Any]]]):
             if not command.kind:
                 message = f"{command.__qualname__} has no kind; give it one, such as kind = 'invoice.create'"
                 raise TypeError(message)
+            command.model_rebuild(raise_errors=False)  # its types may have been unknown when it was defined
+            refuse_hidden_keys(command)
             known = self._by_kind.setdefault(command.kind, command)
             if known is not command:
                 message = f"{known.__qualname__} and {command.__qualname__} are both of kind {command.kind!r}"

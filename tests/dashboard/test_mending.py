@@ -13,10 +13,10 @@ from producers.errors import QueueUnavailable
 from tests.dashboard.conftest import Browser, form_word, links, rejected
 from tests.guarantees.conftest import Drain, Rows
 from worker.app import App
+from worker.body import Body
 from worker.dashboard.editing import edited, form_of
 from worker.dead_letters import read_letter
 from worker.models import User
-from worker.replay import payload_of
 
 
 async def act(browser: Browser, path: str, **form: object) -> str:
@@ -71,7 +71,7 @@ async def read_id(app: App, command_id: str) -> str:
     async with app.sessions() as session:
         letter = await read_letter(session, app.tables, UUID(command_id))
     assert letter is not None
-    return str(payload_of(letter.body)["id"])
+    return str(Body.known(letter.body).payload["id"])
 
 
 @pytest.mark.parametrize(("action", "state"), [("retry", "retrying"), ("drop", "dropped")])

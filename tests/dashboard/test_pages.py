@@ -13,9 +13,9 @@ from tests.dashboard.conftest import UNKNOWN, Browser, Open, board_of, links, re
 from tests.guarantees.conftest import Drain, Running
 from tests.waiting import until
 from worker.app import App
+from worker.body import Body
 from worker.dashboard.search import WINDOW
 from worker.demo.servers import PostgresServer, RedisServer
-from worker.replay import payload_of
 from worker.tables import worker_tables
 
 SCREENS = ("/", "/commands", "/workers", "/failures")
@@ -80,7 +80,7 @@ async def test_a_command_that_waits_is_found_by_its_id_and_so_is_what_stands_bef
 
 async def read_payload(browser: Browser, command_id: UUID) -> dict[str, object]:
     board = board_of(browser)
-    payload: dict[str, object] = payload_of(await board.redis.get(board.keys.job(command_id)))
+    payload: dict[str, object] = Body.known(await board.redis.get(board.keys.job(command_id))).payload
     return payload
 
 

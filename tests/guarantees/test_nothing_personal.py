@@ -19,7 +19,9 @@ from producers.commands import CreateUser, CreateUsers, NewProfile, NewUser, One
 from producers.settings import QueueSettings
 from producers.wire import Envelope
 from tests.guarantees.conftest import Rows
+from tests.guarantees.screens import screens
 from tests.guarantees.secretive_app import PATH, Greet, Way
+from tests.integration.watched import watched
 from tests.processes import command_line, environment_of
 
 WORD, BORN = "unmistakable", date(1815, 12, 10)
@@ -44,10 +46,11 @@ PRODUCERS = (sys.executable, "-m", "producers")
 
 @dataclass
 class Scene:
-    """What happened: the worker's log, and what the producer was told of each command."""
+    """What happened: the worker's log and what it showed of itself, and what the producer was told."""
 
     environment: dict[str, str]
     log: str
+    watched: str
     receipts: list[Receipt[Any]]
     errors: list[CommandError]
     commands: list[Command[Any]]
@@ -80,22 +83,23 @@ UNREADABLE: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture
 async def scene(database_url: str, queue: QueueSettings, producer: Producer) -> Scene:
-    """Sends it all, and lets a worker process come to an end with it."""
+    """Sends it all, and lets a worker process come to an end with each."""
     limits = {"WORKER_MAX_ATTEMPTS": "1", "WORKER_UNREADABLE_TIMEOUT": "0", "WORKER_LOG_LEVEL": "debug"}
     environment = environment_of(database_url, queue.redis_url, queue.name, WORKER_APP=PATH, **limits)
     receipts = await producer.send_many(COMMANDS)
     for number, (kind, payload) in enumerate(UNREADABLE.values(), 1):
         receipts.append(await unreadable(producer, Envelope(UUID(int=number), kind, 1, "f", 0, payload)))
 
-    worker = await command_line("run", "--burst", environment=environment)
-    assert worker.returncode == 0, worker.stderr
     errors = []
-    for receipt in receipts:
-        try:
-            await receipt.result(1)
-        except CommandError as error:
-            errors.append(error)
-    return Scene(environment, worker.stdout + worker.stderr, receipts, errors, COMMANDS)
+    async with watched(environment=environment) as worker:
+        for receipt in receipts:
+            try:
+                await receipt.result(30)
+            except CommandError as error:
+                errors.append(error)
+        pages = [(await worker.client.get(path)).text for path in ("/metrics", "/livez", "/readyz")]
+        assert await worker.process.stop() == 0
+        return Scene(environment, worker.process.output, "".join(pages), receipts, errors, COMMANDS)
 
 
 async def unreadable(producer: Producer, envelope: Envelope) -> Receipt[Any]:
@@ -112,6 +116,19 @@ Surface = Callable[[Scene, Rows], Awaitable[str]]
 async def _log(scene: Scene, _letters: Rows) -> str:
     assert '"command.ended"' in scene.log
     return scene.log
+
+
+async def _watched(scene: Scene, _letters: Rows) -> str:
+    assert 'kind="user.greet"' in scene.watched
+    return scene.watched
+
+
+async def _dashboard(scene: Scene, letters: Rows) -> str:
+    ids = [str(receipt.command_id) for receipt in scene.receipts]
+    told = await screens(scene.environment, ids)
+    assert told.count("hidden") > 10 * len(ids)
+    assert told.count("<h2>Mend and retry</h2>") == 2 * len(await letters())
+    return told
 
 
 async def _reprs(scene: Scene, _letters: Rows) -> str:
@@ -183,6 +200,7 @@ async def _sent_in_vain(scene: Scene, _letters: Rows) -> str:
 
 SURFACES: dict[str, Surface] = {
     "the log": _log,
+    "/metrics, /livez, /readyz": _watched,
     "the repr of a command": _reprs,
     "what a producer is told": _errors,
     "the columns of dead letters": _letter_columns,
@@ -190,6 +208,7 @@ SURFACES: dict[str, Surface] = {
     "dead show": _shown,
     "dead retry, refused": _refused_edits,
     "send, in vain": _sent_in_vain,
+    "the dashboard": _dashboard,
 }
 
 

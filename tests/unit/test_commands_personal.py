@@ -1,4 +1,5 @@
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -23,6 +24,8 @@ from producers.commands import (
     UserView,
     View,
 )
+from producers.commands.address import Addressed
+from producers.commands.base import Key, Ref
 from producers.commands.personal import (
     Personal,
     Secret,
@@ -272,6 +275,68 @@ def test_every_field_of_the_example_of_that_name_is_marked() -> None:
     }
     assert marked == named
     assert len(named) > 5
+
+
+def _key() -> object:
+    class Meet(Command[Any]):
+        kind: ClassVar[str] = "person.meet"
+        email: Annotated[str, Key(), Personal()]
+
+    return Meet
+
+
+def _key_that_may_be_null() -> object:
+    class Meet(Payload):
+        email: Annotated[Annotated[str, Secret()] | None, Key()] = None
+
+    return Meet
+
+
+def _first_of_unique() -> object:
+    class Meet(Addressed, Command[Any]):
+        unique: ClassVar[tuple[str, ...]] = ("email", "id")
+        email: Annotated[str, Personal()]
+        id: int
+
+    return Meet
+
+
+def _reference() -> object:
+    class Meet(Payload):
+        email: Annotated[str, Ref("person"), Secret()] | None = None
+
+    return Meet
+
+
+@pytest.mark.parametrize("define", [_key, _key_that_may_be_null, _first_of_unique, _reference])
+def test_what_names_a_lane_cannot_be_hidden_and_says_so_where_it_is_defined(
+    define: Callable[[], object],
+) -> None:
+    told = r"Meet\.email is marked (Personal|Secret)\(\), but names a row.*; use a key that tells of nobody"
+    with pytest.raises(TypeError, match=told):
+        define()
+
+
+class Early(Command[Any]):
+    kind: ClassVar[str] = "person.meet"
+    email: "Annotated[Late, Key(), Personal()]"
+
+
+Late = str
+
+
+def test_it_is_refused_in_a_class_that_was_not_complete_when_it_was_defined() -> None:
+    with pytest.raises(TypeError, match=r"Early\.email is marked Personal\(\)"):
+        Registry([Early])
+
+
+def test_another_field_that_names_a_row_may_be_hidden() -> None:
+    class Meet(Addressed, Command[Any]):
+        unique: ClassVar[tuple[str, ...]] = ("id", "email")
+        id: int = 0
+        email: Annotated[str, Personal()] = ""
+
+    assert Meet(email="ada@example.com").lane_key() is None
 
 
 def _views(view: type[View], seen: set[type[View]]) -> set[type[View]]:

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import Field, create_model
 
-from producers.commands import Command, Payload, Registry
+from producers.commands import Command, Payload, Registry, View
+from producers.commands.query import Finding as FindingRows
+from producers.commands.query import Including
 from tests.processes import ROOT
 from worker import main as example
 from worker.app import App
@@ -171,6 +173,105 @@ def test_a_lift_that_is_missing_or_brings_not_all_is_found(lifts: Any, told: lis
     findings = found(command(NOW, without="age", version=2, lifts=lifts))
     for one in told:
         assert any(one in finding for finding in findings)
+
+
+class Author(View):
+    id: int
+    name: str
+    tags: tuple[Literal["a", "b"], ...] = ()
+    friends: "tuple[Author, ...] | None" = None
+
+
+class Book(View):
+    id: int
+    title: str | None
+    pages: int
+    author: Author | None = None
+
+
+def asking(without: str = "", version: int = 1, lifts: Any = None, **changes: Any) -> type[Command[Any]]:
+    """Make the command that finds books, of a view without one of its fields or with others."""
+    fields: Fields = {
+        "id": (int, ...),
+        "title": (str | None, ...),
+        "pages": (int, ...),
+        "author": (Author | None, None),
+    }
+    fields = {name: field for name, field in {**fields, **changes}.items() if name != without}
+    whole = create_model("Book", __base__=View, **fields)
+    made: Any = create_model("FindBooks", __base__=(FindingRows, Command[Any]))
+    about = {"kind": "book.find", "view": whole, "version": version, "lifts": lifts or {}}
+    for name, value in about.items():
+        setattr(made, name, value)
+    return cast("type[Command[Any]]", made)
+
+
+ASKED = schemas_of(Registry([asking()]))
+
+
+class Nameless(View):
+    id: int
+    friends: tuple["Nameless", ...] | None = None
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (asking(without="pages"), ["view.pages: is gone"]),
+        (asking(without="author"), ["view.author: is gone"]),
+        (asking(pages=(str, ...)), ["view.pages: type is string, was integer"]),
+        (asking(author=(tuple[Author, ...], ())), ["view.author: type is array, was object"]),
+        (
+            asking(author=(Nameless | None, None)),
+            ["view.author.name: is gone", "view.author.tags: is gone"],
+        ),
+    ],
+)
+def test_what_can_no_longer_be_named_in_a_condition_is_found(
+    now: type[Command[Any]], told: list[str]
+) -> None:
+    findings = [*breaks(Registry([now]), ASKED)]
+    for one in told:
+        assert any(finding.startswith(f"book.find: {one}") for finding in findings), findings
+    assert all("raise `version` to 2" in finding for finding in findings)
+
+
+def test_a_command_that_only_includes_relations_names_no_columns() -> None:
+    def including(view: type[View]) -> type[Command[Any]]:
+        made: Any = create_model("GetBook", __base__=(Including, Command[Any]))
+        for name, value in {"kind": "book.get", "view": view}.items():
+            setattr(made, name, value)
+        return cast("type[Command[Any]]", made)
+
+    kept = schemas_of(Registry([including(Book)]))
+    fewer = create_model("Book", __base__=View, id=(int, ...), author=(Author | None, None))
+    assert [*breaks(Registry([including(fewer)]), kept)] == []
+    [finding] = breaks(Registry([including(create_model("Book", __base__=View, id=(int, ...)))]), kept)
+    assert finding.startswith("book.get: view.author: is gone")
+
+
+def test_more_that_can_be_named_is_fine() -> None:
+    assert [*breaks(Registry([asking(year=(int, ...))]), ASKED)] == []
+
+
+def test_a_file_from_before_views_were_kept_is_fine_and_to_be_written_anew() -> None:
+    kept = {
+        "book.find": {"1": {k: v for k, v in ASKED["book.find"]["1"].items() if k not in {"view", "$defs"}}}
+    }
+    assert [*breaks(Registry([asking()]), kept)] == []
+    assert schemas_of(Registry([asking()]), kept) != kept
+
+
+def _without_pages(payload: dict[str, Any]) -> dict[str, Any]:
+    return {**payload, "where": {"title": None}} if "pages" in (payload.get("where") or {}) else payload
+
+
+def test_a_lift_has_to_bring_conditions_to_what_can_be_named() -> None:
+    findings = [*breaks(Registry([asking(without="pages", version=2, lifts={1: dict})]), ASKED)]
+    assert len(findings) == 1
+    assert "lifted from version 1, where: Value error, 'pages' is unknown" in findings[0]
+    lifted = asking(without="pages", version=2, lifts={1: _without_pages})
+    assert [*breaks(Registry([lifted]), ASKED)] == []
 
 
 def test_the_schemas_of_older_versions_stay() -> None:

@@ -12,9 +12,10 @@ from sqlalchemy import Row
 from producers.commands.personal import hidden
 from producers.wire import command_uuid
 
+from ..body import Body
 from ..dead_letters import WAITING
 from ..failures import Group, Page, groups, page
-from ..replay import fetch, payload_of
+from ..replay import fetch
 from ..tables import DEAD_LETTER_STATES
 from .choosing import Chosen, chosen_by
 from .edit import edit
@@ -115,7 +116,7 @@ def show_(path: str, command_id: str, *, as_json: bool, reveal: bool) -> None:
     letter = settle(work())
     if reveal:
         log_revealed(letter.command_id, letter.kind)
-    payload = payload_of(letter.body)
+    payload = Body.known(letter.body).payload
     shown = _plain(letter) | {
         "payload": payload and hidden(app.registry.get(letter.kind), payload, app.registry, reveal=reveal)
     }

@@ -9,9 +9,9 @@ from uuid import UUID
 from producers.errors import CommandError
 
 from .. import failures, replay
+from ..body import Body
 from ..dead_letters import read_letter
 from ..logs import log
-from ..replay import payload_of
 from .board import Board, board_of
 from .editing import Form, edited, form_of
 from .guard import address
@@ -148,9 +148,8 @@ def _form(board: Board, letter: Row[Any] | None) -> Form:
     if letter is None:
         return Form()
     try:
-        version = int(replay.version_of(letter.body))
-        payload = dict(payload_of(letter.body))
-    except (TypeError, ValueError):
+        _, version, payload = Body.known(letter.body).sent
+    except ValueError:
         return Form(error="Nobody can read this command, so it cannot be mended: drop it.")
     return form_of(board.app.registry, letter.kind, version, payload)
 
@@ -164,7 +163,7 @@ def _letter_page(
     status: int = 200,
     problems: list[str] | None = None,
 ) -> Response:
-    payload = None if letter is None else payload_of(letter.body)
+    payload = None if letter is None else Body.known(letter.body).payload
     registry = board.app.registry
     return board.page(
         request,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import select
 
 from .. import history
+from ..body import Body
 from ..dead_letters import read_letter
-from ..replay import lanes_of, payload_of
 from ..why import Place, Why
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ class Queued:
     @property
     def accepted_at(self) -> datetime | None:
         """When it was accepted, by its stamp."""
-        try:
-            return datetime.fromtimestamp(json.loads(self.body)["a"][1]["accepted"] / 1000, UTC)
-        except (ValueError, LookupError, TypeError, OverflowError):
-            return None
+        accepted = Body.known(self.body).stamp.get("accepted")
+        return None if accepted is None else datetime.fromtimestamp(accepted / 1000, UTC)
 
 
 @dataclass
@@ -94,17 +92,20 @@ class Record:
         return self.ending or (self.queued.place.state if self.queued else "unknown")
 
     @property
+    def body(self) -> Body:
+        """The command as it came; empty where it is not kept (any more) or cannot be read."""
+        letter = self.rows.letter if self.rows else None
+        return Body.known((self.queued.body if self.queued else b"") or (letter.body if letter else b""))
+
+    @property
     def payload(self) -> Any:
         """The payload as it came; None where it is not kept (any more) or cannot be read."""
-        if self.queued and self.queued.body:
-            return payload_of(self.queued.body)
-        return payload_of(self.rows.letter.body) if self.rows and self.rows.letter is not None else None
+        return self.body.payload
 
     @property
     def lanes(self) -> tuple[str, ...]:
         """The lanes that it stands in, or stood in when it failed."""
-        letter = self.rows.letter.body if self.rows and self.rows.letter is not None else b""
-        return lanes_of((self.queued.body if self.queued else b"") or letter)
+        return self.body.lanes
 
     @property
     def result(self) -> Any:

@@ -16,6 +16,7 @@ from producers.commands import Command, Registry
 
 from .instances import instances
 from .narrowing import narrowings
+from .views import conditions, with_view
 
 Schemas = dict[str, dict[str, Any]]
 """By kind, and by version."""
@@ -40,9 +41,12 @@ def schemas_of(registry: Registry, kept: Mapping[str, Mapping[str, Any]] | None 
 
 
 def schema_of(command: type[Command[Any]]) -> dict[str, Any]:
-    """Return the JSON schema of a payload, without what is only told; {} where it has none."""
+    """Return the JSON schema of a payload, without what is only told; {} where it has none.
+
+    Where it names columns or relations of a view, its `view` says which there are.
+    """
     try:
-        return dict(_bare(command.model_json_schema()))
+        return dict(_bare(with_view(command, command.model_json_schema())))
     except PydanticInvalidForJsonSchema:
         return {}
 
@@ -88,14 +92,19 @@ def _unlifted(command: type[Command[Any]], version: int, schema: Mapping[str, An
     if missing:
         yield f"{command.kind}: nothing lifts version {missing[0]} to {missing[0] + 1}; add it to `lifts`"
         return
-    reasons = dict.fromkeys(
-        reason for payload in instances(schema) for reason in _refusals(command, version, payload)
-    )
+    payloads = [*instances(schema)]
+    asking = [one for payload in payloads[:1] for one in conditions(schema, payload)]
+    refusals = [reason for payload in payloads for reason in _refusals(command, version, payload)]
+    refusals += [reason for payload in asking for reason in _refusals(command, version, payload, "where")]
+    reasons = dict.fromkeys(refusals)
     for reason in reasons:
         yield f"{command.kind}: lifted from version {version}, {reason}; mend the function in `lifts`"
 
 
-def _refusals(command: type[Command[Any]], version: int, payload: dict[str, Any]) -> Iterator[str]:
+def _refusals(
+    command: type[Command[Any]], version: int, payload: dict[str, Any], ruled: str = ""
+) -> Iterator[str]:
+    """Say what is wrong with a payload; rules count for the field that is `ruled`."""
     try:
         for older in range(version, command.version):
             payload = command.lifts[older](payload)
@@ -106,7 +115,7 @@ def _refusals(command: type[Command[Any]], version: int, payload: dict[str, Any]
         command.model_validate(payload)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
-            if problem["type"] not in _RULES:
+            if problem["type"] not in _RULES or problem["loc"][:1] == (ruled,):
                 yield f"{'.'.join(map(str, problem['loc'])) or 'the payload'}: {problem['msg']}"
 
 

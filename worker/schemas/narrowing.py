@@ -12,7 +12,7 @@ _AT_MOST = ("maxLength", "maximum", "exclusiveMaximum", "maxItems", "maxProperti
 _SAME_OR_GONE = ("pattern", "format", "multipleOf", "uniqueItems", "propertyNames", "prefixItems", "not")
 _JUDGED = {
     *("type", "enum", "const", "properties", "required", "additionalProperties", "items"),
-    *("anyOf", "oneOf", "allOf", "$ref", "$defs", "default", "discriminator"),
+    *("anyOf", "oneOf", "allOf", "$ref", "$defs", "default", "discriminator", "view"),
     *(*_AT_LEAST, *_AT_MOST, *_SAME_OR_GONE),
 }
 _TOLD = {"title", "description", "examples", "deprecated", "readOnly", "writeOnly", "contentMediaType"}
@@ -20,7 +20,10 @@ _TOLD = {"title", "description", "examples", "deprecated", "readOnly", "writeOnl
 
 def narrowings(old: Schema, new: Schema) -> Iterator[str]:
     """Say where `new` refuses what `old` takes, or means another thing by it: "age: maximum is 9, was 10"."""
-    yield from _Comparison(old.get("$defs", {}), new.get("$defs", {})).compare(old, new, "")
+    comparison = _Comparison(old.get("$defs", {}), new.get("$defs", {}))
+    yield from comparison.compare(old, new, "")
+    if "view" in old and "view" in new:
+        yield from comparison.compare(old["view"], new["view"], "view")
 
 
 class _Comparison:
