@@ -1,5 +1,6 @@
-"""A Redis as one would run it in a network: with users of its own, or by TLS."""
+"""A Redis as one would run it in a network: with users of its own, by TLS, or both."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ class RedisWithUsers(RedisServer):
 
     def __init__(self, users: str) -> None:
         super().__init__()
-        self._users = users
+        self.users = users
 
     def url_of(self, user: str, password: str) -> str:
         """Its REDIS_URL, for a user."""
@@ -24,7 +25,7 @@ class RedisWithUsers(RedisServer):
 
     def _prepare(self) -> None:
         super()._prepare()
-        (self.folder / "users.acl").write_text(self._users + ADMIN)
+        (self.folder / "users.acl").write_text(self.users + ADMIN)
 
     def _command(self) -> list[str]:
         return [*super()._command(), "--aclfile", str(self.folder / "users.acl")]
@@ -47,8 +48,8 @@ class RedisByTLS(RedisServer):
     Valkey's wheel has no TLS, so it takes a redis-server or valkey-server that is installed and has.
     """
 
-    def __init__(self, *, asks_clients: bool) -> None:
-        super().__init__()
+    def __init__(self, *given: str, asks_clients: bool) -> None:
+        super().__init__(*given)
         self.tls_port, self._asks_clients = free_port(), asks_clients
         self._installed = shutil.which("redis-server") or shutil.which("valkey-server")
         if self._installed is None or shutil.which("openssl") is None:
@@ -58,12 +59,14 @@ class RedisByTLS(RedisServer):
         """Where a certificate is, or a key."""
         return self.folder / name
 
-    def url_by_tls(self, **query: str) -> str:
+    def url_by_tls(self, credentials: str = "", **query: str) -> str:
         """Its REDIS_URL; options of TLS go into the query."""
         options = "&".join(f"{name}={value}" for name, value in query.items())
-        return f"rediss://{HOST}:{self.tls_port}/0" + (f"?{options}" if options else "")
+        host = f"{credentials}@{HOST}" if credentials else HOST
+        return f"rediss://{host}:{self.tls_port}/0" + (f"?{options}" if options else "")
 
     def _prepare(self) -> None:
+        super()._prepare()
         self._program = str(self._installed)
         self._certify("ca", "-x509", "-addext", "basicConstraints=critical,CA:TRUE")
         for name in ("server", "client"):
@@ -92,3 +95,19 @@ class RedisByTLS(RedisServer):
             *super()._command(),
             *(part for name, value in settings.items() for part in (f"--{name}", value)),
         ]
+
+
+class RedisByTLSWithUsers(RedisByTLS, RedisWithUsers):
+    """One that speaks TLS, and lets only those users in that a file names."""
+
+    def __init__(self, users: str) -> None:
+        super().__init__(users, asks_clients=False)
+        about = subprocess.run(
+            [str(self._installed), "--version"], check=True, capture_output=True, text=True
+        )
+        if " v=7.0." in about.stdout and "Redis server" in about.stdout:  # as docs/security.md says
+            self.users = re.sub(r" \+(client\|setinfo|waitaof)\b", "", users)
+
+    def url_by_tls(self, credentials: str = "", **query: str) -> str:
+        """Its REDIS_URL for a user, given as `name:password`; it trusts the CA."""
+        return super().url_by_tls(credentials, ssl_ca_certs=str(self.path("ca.pem")), **query)

@@ -121,12 +121,15 @@ async def page(
     return Page(letters, Cursor(letters[-1].died_at, letters[-1].command_id) if more else None)
 
 
-async def chosen(session: AsyncSession, tables: WorkerTables, choice: Choice = ALL) -> list[UUID]:
-    """List the ids of all these letters in the order of their acceptance, in which to replay them."""
+async def chosen(
+    session: AsyncSession, tables: WorkerTables, choice: Choice = ALL, *, limit: int | None = None
+) -> list[UUID]:
+    """List the ids of these letters, or the first of them, in the order of acceptance: so replay them."""
     table = tables.dead_letters
     accepted_at = func.coalesce(table.c.accepted_at, table.c.died_at)
     found = select(table.c.command_id).where(*_meant(tables, choice))
-    return list((await session.execute(found.order_by(accepted_at, table.c.command_id))).scalars())
+    in_order = found.order_by(accepted_at, table.c.command_id).limit(limit)
+    return list((await session.execute(in_order)).scalars())
 
 
 def _meant(tables: WorkerTables, choice: Choice) -> list[ColumnElement[bool]]:

@@ -113,7 +113,7 @@ class Refused:
     async def counts(self) -> dict[str, int]:
         """Count all that were ever refused, by reason."""
         reading: Any = self._redis.hgetall(self._keys.refusals)
-        return {reason.decode(): int(count) for reason, count in (await reading).items()}
+        return counted(await reading)
 
     async def clear(self) -> int:
         """Forget all of them, but not how many there were; return how many were kept."""
@@ -122,3 +122,14 @@ class Refused:
             pipe.delete(self._keys.refused)
             kept, _ = await pipe.execute()
         return int(kept)
+
+
+def counted(found: dict[bytes, bytes]) -> dict[str, int]:
+    """Read how many were refused by each reason, as Redis has it under `Keys.refusals`."""
+    return {reason.decode(): int(count) for reason, count in found.items()}
+
+
+def refused_sentence(kept: int) -> str:
+    """Say how many are kept, and what to do about it."""
+    jobs = "1 job was" if kept == 1 else f"{kept:,} jobs were"
+    return f"{jobs} refused: `python -m worker refused list` says why, `refused clear` forgets them"

@@ -1,6 +1,7 @@
 """Nobody sees or does anything in the dashboard without a session, and no other site in their name."""
 
 import re
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from tests.dashboard.conftest import (
 )
 from tests.guarantees.conftest import Drain, Rows
 from worker.app import App
-from worker.dashboard.guard import OPEN
+from worker.dashboard.guard import LARGEST, LARGEST_OF_STRANGERS, OPEN
 from worker.dashboard.settings import DashboardSettings
 from worker.dashboard.throttle import FAILURES, WINDOW, Throttle
 
@@ -85,6 +86,39 @@ async def test_a_wrong_password_does_not(stranger: Browser, secret: str) -> None
     assert answer.status_code == 401
     assert "neither the password nor the token" in answer.text
     assert "crud_dashboard" not in stranger.cookies
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["its length is said", "in parts"])
+async def test_a_form_that_is_too_large_is_not_read_to_its_end(stranger: Browser, *, said: bool) -> None:
+    read = 0
+
+    async def parts(count: int) -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(count):
+            read += 1024
+            yield b"secret=" + b"x" * 1017
+
+    async def post(path: str, *, size: int) -> httpx.Response:
+        body = b"secret=".ljust(size, b"x") if said else parts(size // 1024)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await stranger.post(path, content=body, headers=form)
+
+    assert (await post("/sign-in", size=LARGEST_OF_STRANGERS)).status_code == 401
+    read = 0
+    refused = await post("/sign-in", size=100 * LARGEST_OF_STRANGERS)
+    assert refused.status_code == 413
+    assert "too large: 16 KiB at most" in refused.text
+    assert read <= LARGEST_OF_STRANGERS + 1024
+    await signed_in(stranger)
+    assert (await post("/failures/act", size=LARGEST)).status_code != 413
+    assert (await post("/failures/act", size=LARGEST + 1024)).status_code == 413
+
+
+async def test_files_and_a_form_without_end_are_not_taken(stranger: Browser) -> None:
+    sent = await stranger.post("/sign-in", files={"secret": b"x"})
+    assert (sent.status_code, "Not taken" in sent.text) == (400, True)
+    sent = await stranger.post("/sign-in", data={f"field-{number}": "" for number in range(100)})
+    assert (sent.status_code, "Not taken" in sent.text) == (400, True)
 
 
 async def test_where_there_is_no_token_an_empty_one_is_none(open_dashboard: Open) -> None:

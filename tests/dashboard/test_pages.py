@@ -11,6 +11,7 @@ from producers import Producer
 from producers.commands import CountUsers, CreateLike, CreateUser, UpdateUser
 from tests.dashboard.conftest import UNKNOWN, Browser, Open, board_of, links, rejected, signed_in
 from tests.guarantees.conftest import Drain, Running
+from tests.provoked import misnamed
 from tests.waiting import until
 from worker.app import App
 from worker.body import Body
@@ -171,6 +172,19 @@ async def test_the_overview_says_first_what_is_not_well(
         page = (await browser.get("/")).text
         assert "All is well" in page
         assert page.count("<svg") == 4
+
+
+async def test_the_overview_tells_of_jobs_that_were_refused(
+    browser: Browser, producer: Producer, running: Running, app: App
+) -> None:
+    await misnamed(producer)
+    async with running(app):
+        await until(lambda: _is_refused(producer))
+        assert "1 job was refused" in (await browser.get("/")).text
+
+
+async def _is_refused(producer: Producer) -> bool:
+    return bool(await producer.redis.exists(producer.keys.refused))
 
 
 @pytest.mark.parametrize("screen", [*SCREENS, f"/commands/{UNKNOWN}", "/entity?name=user:1"])

@@ -1,17 +1,13 @@
 """With the least rights of deploy/, each side does all that is its own, and is refused the rest."""
 
-import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from producers import CommandDead, Producer, QueueSettings
 from producers.commands import CreateUser, UpdateUser
@@ -20,17 +16,14 @@ from tests.guarantees.conftest import Counters, MakeApp, Running
 from tests.guarantees.counters import Bump, bump
 from tests.guarantees.failing import broken
 from tests.guarded_redis import RedisWithUsers
-from tests.processes import ROOT, command_line, environment_of
+from tests.processes import command_line, environment_of
+from tests.rights import USERS, engine_as, password_of, roles_on
 from tests.waiting import until
 from worker.app import App
 from worker.handlers import HANDLERS
 from worker.models.migrations import EXAMPLE
 from worker.replay import replay
 from worker.settings import WorkerOptions
-
-USERS = (ROOT / "deploy" / "redis" / "users.acl").read_text()
-ROLES = (ROOT / "deploy" / "postgres" / "roles.sql").read_text()
-PASSWORD = "CHANGE-ME-{}"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +34,7 @@ def guarded() -> Iterator[RedisWithUsers]:
 
 
 def url_of(server: RedisWithUsers, user: str) -> str:
-    return server.url_of(user, PASSWORD.format(user.upper()))
+    return server.url_of(user, password_of(user))
 
 
 @pytest.fixture
@@ -213,24 +206,8 @@ async def test_an_operator_who_may_only_read_sees_how_things_are(
 @pytest.fixture
 async def roles(empty_database_url: str) -> AsyncIterator[dict[str, str]]:
     """The URLs of the roles of deploy/postgres/roles.sql, which are there for one test."""
-    own = f"t{uuid4().hex[:8]}_"
-    statements = re.sub(r"\bcrud_", own, re.sub(r"--.*", "", ROLES))
-    names = [f"{own}{name}" for name in ("migrate", "worker", "sender")]
-    engine = create_async_engine(empty_database_url, poolclass=NullPool)
-    async with engine.begin() as connection:
-        for statement in filter(str.strip, statements.split(";")):
-            await connection.execute(text(statement))
-    yield {
-        name.removeprefix(own): make_url(empty_database_url)
-        .set(username=name, password=f"CHANGE-ME-{name.removeprefix(own).upper()}")
-        .render_as_string(hide_password=False)
-        for name in names
-    }
-    async with engine.begin() as connection:
-        for name in names:
-            await connection.execute(text(f"DROP OWNED BY {name} CASCADE"))
-            await connection.execute(text(f"DROP ROLE {name}"))
-    await engine.dispose()
+    async with roles_on(empty_database_url) as roles:
+        yield roles
 
 
 async def test_a_role_that_makes_no_tables_carries_commands_out(
@@ -240,7 +217,7 @@ async def test_a_role_that_makes_no_tables_carries_commands_out(
         "migrate", environment=environment_of(roles["migrate"], queue.redis_url, "crud")
     )
     assert migrate.returncode == 0, migrate.stderr
-    async with _engine(roles["migrate"]) as engine, engine.begin() as connection:
+    async with engine_as(roles["migrate"]) as engine, engine.begin() as connection:
         sender = make_url(roles["sender"]).username
         await connection.execute(text(f"GRANT INSERT ON outbox TO {sender}"))
 
@@ -248,7 +225,7 @@ async def test_a_role_that_makes_no_tables_carries_commands_out(
     app = App(HANDLERS, settings=options, queue=queue, migrations=[EXAMPLE])
     async with running(app):
         ada = await (await producer.send(CreateUser(username="ada"))).result(20)
-        async with _engine(roles["sender"]) as engine, AsyncSession(engine) as session, session.begin():
+        async with engine_as(roles["sender"]) as engine, AsyncSession(engine) as session, session.begin():
             written = await send(session, UpdateUser(id=ada.id, age=36), outbox=Outbox(queue="crud"))
         assert await written.receipt(producer).result(20) is not None
     await app.close()
@@ -265,18 +242,12 @@ async def test_each_role_is_refused_what_is_not_its_own(roles: dict[str, str], q
             "ALTER TABLE users ADD n int",
             "TRUNCATE users",
         ),
+        "reader": ("UPDATE users SET age = 1", "DELETE FROM dead_letters", "CREATE TABLE t (n int)"),
         "sender": ("SELECT 1 FROM users", "SELECT 1 FROM outbox", "DELETE FROM processed_commands"),
     }
     for role, statements in refused.items():
-        async with _engine(roles[role]) as engine:
+        async with engine_as(roles[role]) as engine:
             for statement in statements:
                 with pytest.raises(ProgrammingError, match=r"must be owner|permission denied"):
                     async with engine.begin() as connection:
                         await connection.execute(text(statement))
-
-
-@asynccontextmanager
-async def _engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(url, poolclass=NullPool)
-    yield engine
-    await engine.dispose()

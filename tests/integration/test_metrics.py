@@ -14,7 +14,8 @@ from producers import CommandRejected, Producer
 from producers.commands import CountUsers, CreateUser
 from tests.integration.watched import Watched, samples, watched
 from tests.integration.watched_app import PATH, Wait
-from tests.processes import ROOT
+from tests.processes import ROOT, command_line
+from tests.provoked import misnamed
 from tests.waiting import until
 
 LABELS = {"cause", "ending", "kind", "le", "queue", "reason", "server", "sqlstate", "state"}
@@ -100,6 +101,22 @@ async def test_what_runs_and_what_a_killed_worker_left_are_told(
         await receipt.result(30)
         await becomes(worker, 1, "leases_recovered_total")
         await becomes(worker, 0, "commands_running")
+
+
+async def test_jobs_that_were_refused_are_counted_by_reason_and_told_until_they_are_cleared(
+    environment: dict[str, str], producer: Producer
+) -> None:
+    async with watched(environment=environment) as worker:
+        await becomes(worker, 0, "jobs_refused_total", reason="wrong_job")
+        assert await worker.value("crud_worker_server_up", server="redis") == 1
+        await misnamed(producer)
+        await becomes(worker, 1, "jobs_refused_total", reason="wrong_job")
+        await becomes(worker, 0, "jobs_refused_total", reason="unsigned")
+        told = "1 job was refused"
+        assert told in (await command_line("status", environment=environment)).stdout
+        assert (await command_line("refused", "clear", environment=environment)).returncode == 0
+        assert told not in (await command_line("status", environment=environment)).stdout
+        await becomes(worker, 1, "jobs_refused_total")
 
 
 async def test_no_metric_has_an_id_or_a_value_of_a_payload(

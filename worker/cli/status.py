@@ -16,6 +16,7 @@ from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..monitoring.state import state
+from ..refused import refused_sentence
 from .group import load_app, opened, settle
 from .table import console, show, table
 
@@ -96,6 +97,8 @@ def _tables(found: dict[str, Any]) -> list[RenderableType]:
     parts += [Text(), _workers(found["workers"]), Text()]
     parts.append(_counted("endings of the last hour", found["endings_last_hour"]))
     parts.append(_counted("dead letters", found["dead_letters"]))
+    if found["refused"]["kept"]:
+        parts.append(Text(refused_sentence(found["refused"]["kept"]), style="bold yellow"))
     return parts
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -59,7 +60,7 @@ def dashboard(app: App, settings: DashboardSettings) -> Starlette:
         Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
     ]
     guard = Middleware(Guard, settings=settings, sessions=board.sessions, throttle=board.throttle)
-    handlers = {404: _missing, 405: _missing}
+    handlers = {400: _not_taken, 404: _missing, 405: _missing, 413: _not_taken}
     made = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=lifespan)
     made.router.redirect_slashes = False  # it knows nothing of the base path
     made.state.board = board
@@ -70,4 +71,11 @@ async def _missing(request: Request, _: Exception) -> Response:
     told = "There is no such page."
     return board_of(request).page(
         request, "error.html", status=404, problems=[], title="Not found", told=told
+    )
+
+
+async def _not_taken(request: Request, error: Exception) -> Response:
+    status, told = (error.status_code, error.detail) if isinstance(error, HTTPException) else (400, "")
+    return board_of(request).page(
+        request, "error.html", status=status, problems=[], title="Not taken", told=told
     )

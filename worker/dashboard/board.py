@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -108,7 +108,7 @@ def board_of(request: Request) -> Board:
 def _problem(error: Exception) -> str | None:
     """Say who does not answer; None for a bug of ours."""
     if isinstance(error, RedisError | QueueUnavailable):
-        return f"Redis does not answer ({type(error).__name__}). What only Redis knows is missing here."
+        return _problem_of_redis(error)
     if not isinstance(error, SQLAlchemyError | OSError) and sqlstate_of(error) is None:
         return None
     failure = classify(error)
@@ -123,3 +123,10 @@ def _problem(error: Exception) -> str | None:
         f"The database does not answer ({failure.error_class}). "
         "What only it knows is missing here; commands wait in Redis until it is back."
     )
+
+
+def _problem_of_redis(error: Exception) -> str:
+    name = type(error).__name__
+    if any(isinstance(one, ResponseError | AuthenticationError) for one in (error, error.__context__)):
+        return f"Redis refused ({name}). Has the user in REDIS_URL the rights, as docs/security.md has them?"
+    return f"Redis does not answer ({name}). What only Redis knows is missing here."

@@ -193,13 +193,15 @@ async def _chosen(board: Board, ids: list[str], group_id: str) -> tuple[Chosen, 
             return Chosen([]), "That is no id of a command."
     tables = board.app.tables
 
-    async def read(session: Any) -> list[UUID]:
+    async def read(session: Any) -> Chosen:
         about = await failures.group(session, tables, group_id)
-        return await failures.chosen(session, tables, about.choice) if about else []
+        if about is None:
+            return Chosen([], group_id)
+        first = await failures.chosen(session, tables, about.choice, limit=MOST)
+        return Chosen(first, group_id, max(0, about.size - len(first)))
 
     found = await board.ask_database(read)
-    all_ids = found.value or []
-    return Chosen(all_ids[:MOST], group_id, max(0, len(all_ids) - MOST)), found.problem
+    return found.value or Chosen([], group_id), found.problem
 
 
 class Problem(NamedTuple):

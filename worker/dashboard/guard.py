@@ -10,6 +10,7 @@ import hmac
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 OPEN = ("/sign-in", "/static/style.css", "/static/icon.svg")
 """What is shown without a session: the form, and how it looks."""
+LARGEST, LARGEST_OF_STRANGERS = 4 * 1024 * 1024, 16 * 1024
+"""Bytes of a form: of who has a session a payload of the largest, encoded; of others a password."""
 BEARER = "bearer"
 """The name of the session of a program: it sends its token each time, so no other site can."""
 _HEADERS = {
@@ -64,9 +67,11 @@ class Guard:
             await send(message)
 
         scope = self._within(scope)
-        refusal = self._refusal(Request(scope))
+        request = Request(scope)
+        refusal = self._refusal(request)
+        largest = LARGEST if request.state.session else LARGEST_OF_STRANGERS
         try:
-            await (refusal or self._app)(scope, receive, send_with_headers)
+            await (refusal or self._app)(scope, _no_more_than(largest, receive), send_with_headers)
         except Exception as error:
             log.error("dashboard.failed", path=scope["path"], error=type(error).__name__, exc_info=error)
             if begun:
@@ -81,6 +86,7 @@ class Guard:
         return {**scope, "path": inner or "/", "raw_path": None, "state": {}}
 
     def _refusal(self, request: Request) -> Response | None:
+        request.state.session = ""
         path, base = request.scope["path"], self._settings.base_path
         if request.method not in {"GET", "HEAD"} and (refusal := self._foreign(request)) is not None:
             return refusal
@@ -119,6 +125,21 @@ class Guard:
             "refused: no page of the dashboard has sent this; behind a proxy, let it pass the Host on\n",
             status_code=403,
         )
+
+
+def _no_more_than(largest: int, receive: Receive) -> Receive:
+    """Receive a body up to its limit, whatever length it was said to have; what is longer answers 413."""
+    left = largest
+
+    async def received() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, f"What was sent is too large: {largest // 1024} KiB at most.")
+        return message
+
+    return received
 
 
 def is_secret(given: str, secret: str) -> bool:

@@ -10,6 +10,7 @@ from ..halt import halted
 from ..health import workers
 from ..monitoring.state import queue, records
 from ..monitoring.statistics import series
+from ..refused import refused_sentence
 from .board import Board, board_of
 from .charts import Line, bars, lines
 from .words import number, span
@@ -101,6 +102,8 @@ def verdicts(queued: Any, halt: Any, rows: Any, members: Any) -> list[Verdict]:
     if queued["queue"]["parked"]:
         told = f"{number(queued['queue']['parked'])} dead commands hold their rows; what comes after waits."
         found.append(Verdict("warn", told))
+    if kept := queued["refused"]["kept"]:
+        found.append(Verdict("warn", f"{refused_sentence(kept)}."))
     if dead := rows["dead_letters"].get("dead", 0):
         found.append(Verdict("warn", f"{number(dead)} dead commands wait for a person: see Failures."))
     return found or [Verdict("good", "All is well.")]

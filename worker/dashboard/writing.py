@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..logs import log
 from .board import board_of
-from .guard import BEARER, address
+from .guard import BEARER, LARGEST, address
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -17,6 +17,8 @@ _READ_ONLY = (
     "This dashboard only shows. To retry, mend and drop here, start it with --write "
     "(WORKER_DASHBOARD_WRITE); or use `python -m worker dead`."
 )
+_MOST_FIELDS = 1100
+"""Fields of a form: the ids of as many letters as are acted upon at once, and some."""
 _OLD_FORM = "This form is of another session: go back, load the page again, and send it once more."
 
 
@@ -29,7 +31,7 @@ class Sent(NamedTuple):
 
 async def sent(request: Request) -> Sent | Response:
     """Read a form; return the page that says why nothing is done, where it may not be."""
-    async with request.form() as form:
+    async with request.form(max_files=0, max_fields=_MOST_FIELDS, max_part_size=LARGEST) as form:
         given = {name: str(value) for name, value in form.items()}
         ids = [str(value) for value in form.getlist("id")]
     return _refused(request, given) or Sent(given, ids)

@@ -62,6 +62,9 @@ class Metrics(Collector):
         if queue is not None:
             found, accepted = queue["queue"], [([self._queue], queue["enqueued"])]
             yield _counter("commands_enqueued", "Commands accepted, by Redis's count.", accepted, "queue")
+            refused = [([self._queue, reason], n) for reason, n in queue["refused"]["by_reason"].items()]
+            told = "Jobs refused: unsigned, changed on their way, or under another's name."
+            yield _counter("jobs_refused", told, refused, "queue", "reason")
             states = {state: found[state] for state in ("due", "delayed", "in_lanes")}
             states["running"] = queue["running"]
             told = "Commands in the queue: due, delayed, in lanes behind others, running anywhere."

@@ -17,6 +17,7 @@ from ..dead_letters import count_letters
 from ..halt import halted
 from ..health import workers
 from ..outbox import OutboxRows
+from ..refused import REASONS, counted
 from ..types import utcnow
 from . import statistics
 
@@ -44,7 +45,10 @@ async def state(app: App, redis: Redis) -> dict[str, Any]:
 
 
 async def queue(redis: Redis, keys: Keys) -> dict[str, Any]:
-    """Tell what Redis knows: how many commands wait for what, how many run, how many were ever accepted."""
+    """Tell what Redis knows: how many commands wait for what, how many run, how many were ever accepted.
+
+    `refused` has how many jobs ever were, by each reason, and how many of the latest are `kept`.
+    """
     seconds, micros = await redis.time()
     now = seconds * 1000 + micros / 1000
     async with redis.pipeline(transaction=True) as pipe:
@@ -53,10 +57,12 @@ async def queue(redis: Redis, keys: Keys) -> dict[str, Any]:
         pipe.zcard(keys.waiting)
         pipe.zcard(keys.parked)
         pipe.get(keys.enqueued)
+        pipe.hgetall(keys.refusals)
+        pipe.llen(keys.refused)
         pipe.zcount(keys.queue, f"({now}", f"({HELD:.0f}")
         pipe.zcount(keys.queue, HELD, "+inf")
         pipe.zcount(keys.leases, f"({now}", "+inf")
-        total, oldest, waiting, parked, enqueued, later, held, leased = await pipe.execute()
+        total, oldest, waiting, parked, enqueued, refused, kept, later, held, leased = await pipe.execute()
     running = min(leased, later)  # while it runs, a command stands at the end of its lease
     oldest_s = max(0.0, (now - oldest[0][1]) / 1000) if oldest else 0.0
     counts = {"due": total - later - held, "delayed": later - running, "in_lanes": waiting, "parked": parked}
@@ -64,6 +70,7 @@ async def queue(redis: Redis, keys: Keys) -> dict[str, Any]:
         "queue": {"name": keys.queue, **counts, "oldest_s": round(oldest_s, 3)},
         "running": running,
         "enqueued": int(enqueued or 0),
+        "refused": {"kept": kept, "by_reason": dict.fromkeys(REASONS, 0) | counted(refused)},
     }
 
 
