@@ -18,6 +18,7 @@ from producers import Atomic, Command, CommandError, F, Producer, Receipt
 from producers.commands import CreateUser, CreateUsers, NewProfile, NewUser, OneUser, UpdateUser
 from producers.settings import QueueSettings
 from producers.wire import Envelope
+from tests.collector import collecting
 from tests.guarantees.conftest import Rows
 from tests.guarantees.screens import screens
 from tests.guarantees.secretive_app import PATH, Greet, Way
@@ -51,6 +52,7 @@ class Scene:
     environment: dict[str, str]
     log: str
     watched: str
+    traces: str
     receipts: list[Receipt[Any]]
     errors: list[CommandError]
     commands: list[Command[Any]]
@@ -91,15 +93,19 @@ async def scene(database_url: str, queue: QueueSettings, producer: Producer) -> 
         receipts.append(await unreadable(producer, Envelope(UUID(int=number), kind, 1, "f", 0, payload)))
 
     errors = []
-    async with watched(environment=environment) as worker:
-        for receipt in receipts:
-            try:
-                await receipt.result(30)
-            except CommandError as error:
-                errors.append(error)
-        pages = [(await worker.client.get(path)).text for path in ("/metrics", "/livez", "/readyz")]
-        assert await worker.process.stop() == 0
-        return Scene(environment, worker.process.output, "".join(pages), receipts, errors, COMMANDS)
+    with collecting() as collector:
+        telling = environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        async with watched(environment=telling) as worker:
+            for receipt in receipts:
+                try:
+                    await receipt.result(30)
+                except CommandError as error:
+                    errors.append(error)
+            pages = [(await worker.client.get(path)).text for path in ("/metrics", "/livez", "/readyz")]
+            assert await worker.process.stop() == 0
+            log = worker.process.output
+    traces = collector.raw.decode(errors="replace")
+    return Scene(environment, log, "".join(pages), traces, receipts, errors, COMMANDS)
 
 
 async def unreadable(producer: Producer, envelope: Envelope) -> Receipt[Any]:
@@ -121,6 +127,11 @@ async def _log(scene: Scene, _letters: Rows) -> str:
 async def _watched(scene: Scene, _letters: Rows) -> str:
     assert 'kind="user.greet"' in scene.watched
     return scene.watched
+
+
+async def _traces(scene: Scene, _letters: Rows) -> str:
+    assert scene.traces.count("attempt failed") > len(UNREADABLE)
+    return scene.traces
 
 
 async def _dashboard(scene: Scene, letters: Rows) -> str:
@@ -201,6 +212,7 @@ async def _sent_in_vain(scene: Scene, _letters: Rows) -> str:
 SURFACES: dict[str, Surface] = {
     "the log": _log,
     "/metrics, /livez, /readyz": _watched,
+    "traces": _traces,
     "the repr of a command": _reprs,
     "what a producer is told": _errors,
     "the columns of dead letters": _letter_columns,

@@ -30,6 +30,7 @@ def serve(app: App, settings: DashboardSettings) -> None:
         timeout_graceful_shutdown=_GRACE,
     )
     listening = config.bind_socket()
+    listening.listen(config.backlog)  # who reads that it is started may connect
     log.info(
         "dashboard.started",
         url=f"http://{settings.host}:{listening.getsockname()[1]}{settings.base_path}/",
