@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +37,11 @@ def environment_of(database_url: str, redis_url: str, queue: str, **settings: st
         name: value for name, value in os.environ.items() if not name.startswith(("QUEUE_", "WORKER_"))
     }
     return {**inherited, "PYTHONPATH": str(ROOT), **SHORT, **servers, **settings}
+
+
+def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same without coverage: for code that is none of ours, or that starts again and again."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
 
 
 async def command_line(

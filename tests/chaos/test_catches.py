@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT
+from tests.processes import ROOT, unmeasured
 
 pytestmark = pytest.mark.slow
 
@@ -68,11 +68,6 @@ MUTATIONS = {
 }
 
 
-def unmeasured() -> dict[str, str]:
-    """The environment, without the coverage that is none of this code's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-
-
 def copy_with(folder: Path, *replacements: tuple[str, str, str]) -> None:
     """Copy the code, with text of some files replaced."""
     for name in ("worker", "producers", "tests"):
@@ -93,7 +88,7 @@ def test_a_fault_made_on_purpose_is_found(name: str, tmp_path: Path) -> None:
     ended = subprocess.run(
         [*command, "--scale", "0.03", "--patience", "5", "--seed", "1"],
         cwd=tmp_path,
-        env=unmeasured(),
+        env=unmeasured(os.environ),
         capture_output=True,
         text=True,
         check=False,
@@ -161,7 +156,7 @@ def test_a_fault_in_a_step_is_found_by_interleavings(name: str, tmp_path: Path) 
     options = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:randomly"]
     command = [sys.executable, "-m", "pytest", *options, "--hypothesis-seed=1", _STEPS]
     ended = subprocess.run(
-        command, cwd=tmp_path, env=unmeasured(), capture_output=True, text=True, check=False
+        command, cwd=tmp_path, env=unmeasured(os.environ), capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1, ended.stdout
     assert "1 failed" in ended.stdout

@@ -14,7 +14,7 @@ from producers import Producer
 from tests.guarantees.conftest import Counters, Rows
 from tests.guarantees.counters import Bump
 from tests.guarantees.counters_app import PATH
-from tests.processes import Process, environment_of
+from tests.processes import Process, environment_of, unmeasured
 from tests.waiting import until
 from worker.tables import worker_tables
 
@@ -66,7 +66,8 @@ async def test_two_thousand_commands_are_applied_once_each_while_workers_are_kil
     receipts = await producer.send_many(commands)
 
     most_claims = 0
-    with Crew(environment_of(database_url, queue.redis_url, queue.name, **LIMITS)) as crew:
+    environment = environment_of(database_url, queue.redis_url, queue.name, **LIMITS)
+    with Crew(unmeasured(environment)) as crew:
         ended = 0
         for _ in range(KILLS):
             ended += chance.randint(5, 45)
