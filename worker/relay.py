@@ -70,11 +70,17 @@ class Relay(Chore):
             await self._look_after()
 
     async def publish_all(self) -> None:
-        """Have all be published that is new: by this process, or in a while by the one that leads."""
+        """Have all be published that is new: by this process, or in a while by the one that leads.
+
+        Where that comes to nothing for 15 s, as with a Redis that is another one all the time, what is left
+        waits for the next turns.
+        """
         until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until or self._leader.is_leading:
+        while time.monotonic() < until:
             if await self._leader.leads():
-                if not await self.publish() and self._epochs.known is not None:
+                if await self.publish():
+                    until = time.monotonic() + _PATIENCE
+                elif self._epochs.known is not None:
                     return
             else:
                 await self._epochs.adopt()
@@ -83,6 +89,7 @@ class Relay(Chore):
                 if not left and self._epochs.known is not None:
                     return
             await asyncio.sleep(_BETWEEN)
+        log.warning("relay.unfinished", see="python -m worker status")
 
     async def publish(self) -> bool:
         """Publish what is new; return whether there may be more."""

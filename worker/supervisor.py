@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .logs import log
 
 if TYPE_CHECKING:
-    from .monitoring.reports import Reports
+    from .monitoring.reports import Heard, Reports
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _HEALTHY_AFTER = 60.0
@@ -22,6 +22,7 @@ _HEALTHY_AFTER = 60.0
 @dataclass(slots=True)
 class _Child:
     process: subprocess.Popen[bytes]
+    reported: Heard
     started: float = field(default_factory=time.monotonic)
     failures: int = 0
     restart_at: float | None = None
@@ -47,7 +48,7 @@ class Supervisor:
         """Run until all processes have ended; return the exit code: 0 unless one failed for good."""
         before = {number: signal.signal(number, self._hear) for number in _stop_signals()}
         try:
-            self.children = [_Child(self._spawn()) for _ in range(self.count)]
+            self.children = [_Child(*self._spawn()) for _ in range(self.count)]
             while self.children:
                 if self.heard:
                     self._pass_on(self.heard.popleft())
@@ -60,11 +61,12 @@ class Supervisor:
                 signal.signal(number, handler)
         return 1 if self.failed else 0
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], Heard]:
         # A session of its own: Ctrl-C reaches the children once, through us, and not from the terminal too.
-        with self.reports.of_process() as pipe:
-            command = [*self.command, f"--report-to={pipe}"]
-            return subprocess.Popen(command, start_new_session=True, pass_fds=[pipe])  # noqa: S603  # our own command line
+        with self.reports.of_process() as heard:
+            command = [*self.command, f"--report-to={heard.pipe}"]
+            process = subprocess.Popen(command, start_new_session=True, pass_fds=[heard.pipe])  # noqa: S603  # our own command line
+        return process, heard
 
     def _hear(self, number: int, _frame: object) -> None:
         # Passed on by the loop: a process that is being started right now would not be told here.
@@ -81,6 +83,7 @@ class Supervisor:
         code = child.process.poll()
         if code is None:
             return True
+        child.reported.has_ended = True
         if self.stopping or not self.restart:
             self.failed = self.failed or (code != 0 and not self.stopping)
             return False
@@ -91,7 +94,8 @@ class Supervisor:
             child.restart_at = time.monotonic() + pause
             log.warning("worker.restarted", ended_pid=child.process.pid, exit_code=code, again_in=pause)
         elif time.monotonic() >= child.restart_at:
-            child.process, child.started, child.restart_at = self._spawn(), time.monotonic(), None
+            child.process, child.reported = self._spawn()
+            child.started, child.restart_at = time.monotonic(), None
         return True
 
 

@@ -1,5 +1,6 @@
 """A command written in a transaction goes to the queue with its COMMIT; what Redis loses is made good."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -7,6 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from structlog.testing import capture_logs
 
 from producers import Command, CommandDead, CommandParked, CommandRejected, PayloadTooLarge, Producer
 from producers.commands import CreateUser, GetUser
@@ -399,6 +401,25 @@ async def test_a_redis_that_is_lost_again_while_it_is_restored_is_restored_once_
     assert await parked(desk.producer)
     await drain(journal_app)
     assert await books() == {}
+
+
+async def test_a_burst_does_not_wait_for_ever_for_a_redis_that_is_another_one_each_time(
+    relay: Relay, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def another(*_: str) -> dict[str, str]:
+        return {"run_id": uuid4().hex}
+
+    await desk.write(*lines("a", 1))
+    with monkeypatch.context() as unsteady:
+        unsteady.setattr(desk.producer.redis, "info", another)
+        unsteady.setattr("worker.relay._PATIENCE", 0.2)
+        with capture_logs() as told:
+            async with asyncio.timeout(20):
+                await relay.publish_all()
+    assert [line["event"] for line in told] == ["relay.unfinished"]
+    assert await desk.left() == 1
+    await relay.publish_all()
+    assert await desk.producer.redis.zcard(desk.producer.keys.queue) == 1
 
 
 @on_engine

@@ -1,5 +1,6 @@
 """/livez says whether a worker makes progress, /readyz whether it can; both answer whatever has happened."""
 
+import os
 import signal
 import socket
 from pathlib import Path
@@ -11,7 +12,7 @@ from producers import Producer
 from producers.commands import CreateUser
 from tests.databases import engine_on
 from tests.integration.watched import Watched, watched
-from tests.integration.watched_app import PATH, Block, Hang, Wait
+from tests.integration.watched_app import PATH, Block, Fork, Hang, Wait
 from tests.processes import command_line, environment_of
 from tests.waiting import until
 from worker.demo.servers import PostgresServer, RedisServer
@@ -66,6 +67,18 @@ async def test_a_blocked_event_loop_is_told_while_it_is_blocked(
         assert await worker.status("/metrics") == 200
         worker.process.send(signal.SIGKILL)
         await worker.process.end()
+
+
+async def test_a_process_that_was_killed_is_not_waited_for_though_what_it_forked_lives_on(
+    environment: dict[str, str], producer: Producer, tmp_path: Path
+) -> None:
+    async with watched("--processes", "2", environment=environment | OURS) as worker:
+        await ready(worker)
+        receipt = await producer.send(Fork(path=str(tmp_path / "end")))
+        os.kill(await receipt.result(20), signal.SIGKILL)
+        await worker.process.says('"worker.started"', times=3)
+        assert await worker.value("crud_worker_processes") == 2
+        (tmp_path / "end").touch()
 
 
 @pytest.mark.slow

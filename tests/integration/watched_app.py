@@ -1,6 +1,7 @@
 """Commands that stop a worker in each way: `--app tests.integration.watched_app`. Its leases are short."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -40,6 +41,14 @@ class Wait(Command[None]):
     path: str
 
 
+class Fork(Command[int]):
+    """Forks a process that lives until a file is there; tells the pid of its worker."""
+
+    kind: ClassVar[str] = "process.fork"
+
+    path: str
+
+
 async def block(_: AsyncSession, command: Block) -> None:
     time.sleep(command.seconds)  # noqa: ASYNC251  # that is the fault
 
@@ -55,4 +64,17 @@ async def wait(_: AsyncSession, command: Wait) -> None:
     await until(Path(command.path).exists)
 
 
-app = App({**HANDLERS, Block: block, Hang: hang, Wait: wait})
+async def fork(_: AsyncSession, command: Fork) -> int:
+    if os.fork() == 0:
+        _stay(Path(command.path))
+        os._exit(0)
+    return os.getpid()
+
+
+def _stay(path: Path) -> None:
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends and not path.exists():
+        time.sleep(0.05)
+
+
+app = App({**HANDLERS, Block: block, Hang: hang, Wait: wait, Fork: fork})

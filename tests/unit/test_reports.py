@@ -17,8 +17,8 @@ class Child:
     """A process, as its supervisor hears it."""
 
     def __init__(self, reports: Reports) -> None:
-        with reports.of_process() as pipe:
-            self.pipe = os.dup(pipe)
+        with reports.of_process() as self.heard:
+            self.pipe = os.dup(self.heard.pipe)
         self.tally = Tally(["user.create"])
         self.reporter = Reporter(self.pipe, self.tally, lambda: AT_WORK)
 
@@ -51,11 +51,28 @@ async def test_a_process_that_is_killed_in_the_middle_of_a_line_counts_as_it_did
     child.tally.end("user.create", "applied", 1, 1)
     await child.reporter.start()
     await until(lambda: finished(reports) == 1)
-    with reports.of_process() as pipe:
-        os.write(pipe, b'{"standing": [1, ')
+    with reports.of_process() as heard:
+        os.write(heard.pipe, b'{"standing": [1, ')
     await child.reporter.stop()
     await until(lambda: reports.standings() == [])
     assert finished(reports) == 1
+
+
+async def test_of_a_process_that_has_ended_only_its_counts_stay_whoever_holds_its_pipe() -> None:
+    reports = Reports()
+    child = Child(reports)
+    forked = os.dup(child.pipe)
+    child.tally.end("user.create", "applied", 1, 1)
+    await child.reporter.start()
+    await until(lambda: finished(reports) == 1)
+    child.tally.end("user.create", "applied", 1, 1)
+    await child.reporter.stop()
+    child.heard.has_ended = True
+    assert reports.standings() == []
+    await until(lambda: finished(reports) == 2)  # its last report counts, though it comes after its end
+    os.close(forked)
+    await until(lambda: reports._heard == [])
+    assert finished(reports) == 2
 
 
 async def test_a_process_that_says_nothing_has_stopped_and_one_that_starts_gets_longer(
@@ -65,7 +82,7 @@ async def test_a_process_that_says_nothing_has_stopped_and_one_that_starts_gets_
     child = Child(reports)
     await until(lambda: len(reports.standings()) == 1)
     assert reports.standings()[0].stopped == ""
-    heard = reports._heard[0]
+    heard = child.heard
     heard.at -= PATIENCE + 1
     assert reports.standings()[0].stopped == ""
     heard.at -= 30

@@ -84,9 +84,14 @@ class _Pipe(asyncio.BaseProtocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Heard:
-    """What was heard of one process, and when: by the monotonic clock."""
+class Heard:
+    """What was heard of one process, by its `pipe`, and when: by the monotonic clock.
 
+    Who knows that the process has ended says so: what it forked may hold the pipe open for long.
+    """
+
+    pipe: int
+    has_ended: bool = False
     tally: Tally = field(default_factory=Tally)
     standing: Standing = field(default_factory=Standing)
     at: float = field(default_factory=time.monotonic)
@@ -97,18 +102,19 @@ class Reports:
     """What all processes of a supervisor have reported; those that have ended count on in the tally."""
 
     def __init__(self) -> None:
-        self._heard: list[_Heard] = []
+        self._heard: list[Heard] = []
         self._ended, self._lock = Tally(), Lock()
 
     @contextmanager
-    def of_process(self) -> Iterator[int]:
-        """Give the pipe for a process that is started within."""
+    def of_process(self) -> Iterator[Heard]:
+        """Give the pipe for a process that is started within, and what is heard by it from then on."""
         ours, theirs = os.pipe()
+        heard = Heard(theirs)
         try:
-            yield theirs
+            yield heard
         finally:
             os.close(theirs)
-            Thread(target=self._hear, args=[ours], name="reports", daemon=True).start()
+            Thread(target=self._hear, args=[ours, heard], name="reports", daemon=True).start()
 
     def tally(self) -> Tally:
         """Return what all of them have done."""
@@ -121,11 +127,10 @@ class Reports:
     def standings(self) -> list[Standing]:
         """Tell how those that run now stand."""
         with self._lock:
-            return [_now(heard) for heard in self._heard]
+            return [_now(heard) for heard in self._heard if not heard.has_ended]
 
-    def _hear(self, pipe: int) -> None:
-        """Hear one process, until it has ended."""
-        heard = _Heard()
+    def _hear(self, pipe: int, heard: Heard) -> None:
+        """Hear one process, until nobody holds its pipe any more."""
         with self._lock:
             self._heard.append(heard)
         with os.fdopen(pipe, "rb") as lines, suppress(ValueError):  # it was killed in the middle of a line
@@ -138,7 +143,7 @@ class Reports:
             self._ended.add(heard.tally)
 
 
-def _now(heard: _Heard) -> Standing:
+def _now(heard: Heard) -> Standing:
     """Say how a process stands, by what was heard of it, and for how long nothing was."""
     silent = time.monotonic() - heard.at
     stopped = _SILENT.format(silent) if silent > heard.patience else heard.standing.stopped
