@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ LABELS = {"cause", "ending", "kind", "le", "queue", "reason", "server", "sqlstat
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 BOARD = ROOT / "deploy" / "grafana" / "crud-worker.json"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
+PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="needs promtool: apt-get install prometheus")
 NAME = re.compile(r"\bcrud_worker_\w+")
 
 
@@ -170,3 +174,35 @@ def test_the_board_can_be_imported() -> None:
     assert all(panel["title"] and panel["targets"] for panel in panels)
     used = {target["datasource"]["uid"] for panel in panels for target in panel["targets"]}
     assert used == {"${source}"}
+
+
+def promtool(*arguments: str, stdin: str = "") -> str:
+    """Ask Prometheus's own tool; return what it finds wrong."""
+    command = [str(PROMTOOL), "check", *arguments]
+    ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    return f"{ran.stdout}{ran.stderr}" if ran.returncode else ""
+
+
+@needs_promtool
+async def test_prometheus_finds_nothing_wrong_with_the_metrics(
+    environment: dict[str, str], producer: Producer
+) -> None:
+    async with watched(environment=environment) as worker:
+        await work(producer)
+        text = (await worker.client.get("/metrics")).text
+    assert not promtool("metrics", stdin=text)
+    assert promtool("metrics", stdin=text.replace("# HELP crud_worker_slots ", "# HELP another "))
+
+
+@needs_promtool
+def test_prometheus_understands_the_alerts_and_all_that_the_board_asks(tmp_path: Path) -> None:
+    assert not promtool("rules", str(ALERTS))
+    panels = [panel for panel in json.loads(BOARD.read_text())["panels"] if panel["type"] != "row"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    as_rules = [
+        {"record": f"panel:{n}", "expr": expr.replace("$__rate_interval", "5m").replace("$queue", "q")}
+        for n, expr in enumerate(asked)
+    ]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "board", "rules": as_rules}]}))
+    assert not promtool("rules", str(file))
