@@ -16,6 +16,8 @@ from producers.wire import Answer, Ending
 from .body import Body
 from .dead_letters import DROPPED, begin_retry, drop_letter, is_dead, read_letter
 from .deposits import Deposits, Told
+from .monitoring.statistics import count
+from .monitoring.tally import UNKNOWN
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -108,6 +110,9 @@ async def drop(app: App, redis: Redis, command_id: UUID) -> None:
     async with understood():
         told = Told(command_id, letter.generation, job_id, answer, "leaves", released_at=at)
         await deposits.tell([told])
+        if letter.state != "dropped":
+            kind = letter.kind if letter.kind in app.registry else UNKNOWN
+            await count(redis, deposits.keys, kind, Ending.DROPPED)
 
 
 def _queue_of(app: App, letter: Row[Any]) -> QueueSettings:

@@ -17,6 +17,7 @@ from tests.guarantees.failing import broken, failing
 from tests.guarantees.redis_proxy import proxied
 from tests.processes import command_line, environment_of
 from worker.app import App
+from worker.monitoring.statistics import endings as ended_lately
 from worker.replay import CannotReplay, NotSent, drop, replay
 
 pytestmark = pytest.mark.databases
@@ -182,6 +183,8 @@ async def test_what_is_dropped_has_ended_for_good(
     with pytest.raises(CannotReplay, match="dropped"):
         await replay(app, producer.redis, dead.command_id)
     await drop(app, producer.redis, dead.command_id)  # Redis is told again: it may not have heard
+    told = await ended_lately(producer.redis, producer.keys, seconds=600)
+    assert told["dropped"] == 1
     assert [row.ending for row in await endings()] == [Ending.DROPPED]
     assert await producer.redis.zcard(producer.keys.queue) == 0
 

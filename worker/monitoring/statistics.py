@@ -83,6 +83,15 @@ class Statistics:
         self._said = fields
 
 
+async def count(redis: Redis, keys: Keys, kind: str, ending: Ending) -> None:
+    """Count a command that has ended without a worker, as by a person."""
+    at = (await redis.time())[0] // WIDTH * WIDTH
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.hincrby(keys.statistics(at), f"finished:{ending}:{kind}", 1)
+        pipe.expire(keys.statistics(at), KEPT)
+        await pipe.execute()
+
+
 async def series(redis: Redis, keys: Keys, *, seconds: int, step: int) -> list[Bucket]:
     """Read the last `seconds`, at most two hours, as one bucket for each `step`, the oldest first.
 
