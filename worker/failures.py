@@ -39,6 +39,8 @@ class Choice:
 
 ALL = Choice()
 """All that wait for a person."""
+RETRIED = Choice(states=("retrying",))
+"""Those whose replay has not ended yet: it waits for its turn, or never reached Redis."""
 
 
 class Group(NamedTuple):

@@ -121,6 +121,9 @@ async def test_where_redis_is_away_the_rest_of_many_is_left_as_it_is(
     assert "0 retried" in done
     assert "2 were not tried" in done
     assert sorted(row.state for row in await letters()) == ["rejected", "rejected", "retrying"]
+    [retried] = [str(row.command_id) for row in await letters() if row.state == "retrying"]
+    shown = (await browser.get("/failures")).text
+    assert f"/failures/letters/{retried}" in shown.partition("Being retried")[2]
 
 
 async def unsent(*_: object) -> None:

@@ -91,6 +91,8 @@ async def test_many_are_replayed_once_the_count_is_confirmed(
     code, told, _ = await dead("retry", "--kind", "user.create", environment=environment, stdin="y\n")
     assert (code, told.splitlines()) == (0, [f"{receipt.command_id}  retrying" for receipt in failed])
     assert await producer.redis.zcard(producer.keys.queue) == 3
+    _, told, problem = await dead("groups", environment=environment)
+    assert (told, "some are being retried" in problem) == ("", True)
 
 
 async def test_one_that_fails_does_not_stop_the_others_and_the_exit_code_says_so(

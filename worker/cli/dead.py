@@ -14,7 +14,7 @@ from producers.wire import command_uuid
 
 from ..body import Body
 from ..dead_letters import WAITING
-from ..failures import Group, Page, groups, page
+from ..failures import RETRIED, Group, Page, groups, page
 from ..replay import fetch
 from ..tables import DEAD_LETTER_STATES
 from .choosing import Chosen, chosen_by
@@ -76,11 +76,12 @@ def groups_(path: str, *, as_json: bool) -> None:
     """Count the letters that wait for a person, by kind, error and place in the code."""
     app = load_app(path)
 
-    async def work() -> list[Group]:
+    async def work() -> tuple[list[Group], bool]:
         async with opened(app), app.sessions() as session:
-            return await groups(session, app.tables)
+            retried = await page(session, app.tables, RETRIED, limit=1)
+            return await groups(session, app.tables), bool(retried.letters)
 
-    found = settle(work())
+    found, is_retrying = settle(work())
     if as_json:
         for one in found:
             times = {"first_at": one.first_at.isoformat(), "last_at": one.last_at.isoformat()}
@@ -90,6 +91,8 @@ def groups_(path: str, *, as_json: bool) -> None:
         show(table(*columns, rows=[(one.id, one.size, *_about(one)) for one in found], numbers=["letters"]))
     else:
         click.echo("no letters wait", err=True)
+    if is_retrying:
+        click.echo("and some are being retried: `dead list --state retrying`", err=True)
 
 
 def _about(group: Group) -> tuple[Any, ...]:

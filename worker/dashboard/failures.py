@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LIMIT = 100
 """Letters on a page."""
+_RETRIED = 20
+"""Letters that are being retried, at the end of the page of groups."""
 MOST = 1000
 """Letters that are retried or dropped at once."""
 _ACTIONS = {"retry": replay.replay, "drop": replay.drop}
@@ -42,8 +44,15 @@ class Chosen(NamedTuple):
 async def groups(request: Request) -> Response:
     """Show what failed, by kind, error and place in the code."""
     board = board_of(request)
-    found = await board.ask_database(lambda session: failures.groups(session, board.app.tables))
-    return board.page(request, "failures.html", problems=[found.problem], groups=found.value)
+    tables = board.app.tables
+
+    async def read(session: Any) -> tuple[list[failures.Group], failures.Page]:
+        retried = await failures.page(session, tables, failures.RETRIED, limit=_RETRIED)
+        return await failures.groups(session, tables), retried
+
+    found = await board.ask_database(read)
+    groups, retried = found.value or (None, None)
+    return board.page(request, "failures.html", problems=[found.problem], groups=groups, retried=retried)
 
 
 async def group(request: Request) -> Response:
