@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import hiredis
 import redis.exceptions
@@ -17,7 +16,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 
 from . import tls
 from .errors import QueueFull, QueueUnavailable
-from .sentinel import SCHEMES, Led, Sentinels
+from .sentinel import Led, Sentinels, is_by_sentinel
 
 if TYPE_CHECKING:
     from .settings import QueueSettings
@@ -56,7 +55,7 @@ def connect(settings: QueueSettings, client: type[Client], **options: Any) -> Cl
 
 def sentinels(settings: QueueSettings) -> Sentinels | None:
     """Read REDIS_URL; None where it names the Redis itself."""
-    if urlsplit(settings.redis_url).scheme not in SCHEMES:
+    if not is_by_sentinel(settings.redis_url):
         return None
     return Sentinels(settings.redis_url, timeout=min(settings.redis_timeout, 1.0))
 

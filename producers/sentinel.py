@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -12,11 +13,16 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import ReadOnlyError, RedisError
 
-SCHEMES = ("redis+sentinel", "rediss+sentinel")
+_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
 EXAMPLE = "redis+sentinel://user:password@host:26379,host2:26379/mymaster/0"
 _PORT = 26379
 _OWN = {"sentinel_username": "username", "sentinel_password": "password"}
 _Base: Any = object  # the class of connections that the URL asks for comes after it
+
+
+def is_by_sentinel(url: str) -> bool:
+    """Whether a URL names sentinels, and not the Redis itself."""
+    return url.startswith(_SCHEMES)
 
 
 class Sentinels:
@@ -27,17 +33,15 @@ class Sentinels:
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise ValueError(f"must look like {EXAMPLE}") from None
-        userinfo, at, hosts = parts.netloc.rpartition("@")
+        scheme, _, rest = url.partition("+sentinel://")
+        there, *path = re.split("(?=[/?#])", rest, maxsplit=1)
+        userinfo, at, hosts = there.rpartition("@")
+        parts = urlsplit("".join(path))  # many a Python makes an error of several hosts with [::1] among them
         self.addresses = [*_addresses(hosts)]
         self.master, _, database = parts.path.strip("/").partition("/")
         if not self.master or (database and not database.isdigit()):
             raise ValueError(f"must name the master, and may a database number, as in {EXAMPLE}")
         query = parse_qsl(parts.query)
-        scheme = parts.scheme.removesuffix("+sentinel")
         theirs = urlencode([(name, value) for name, value in query if name not in _OWN])
         self.url = urlunsplit((scheme, f"{userinfo}{at}localhost", f"/{database or 0}", theirs, ""))
         own = {_OWN[name]: value for name, value in query if name in _OWN}

@@ -10,13 +10,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .durability import Durability
 from .errors import InvalidSettings
-from .sentinel import SCHEMES, Sentinels
+from .sentinel import Sentinels, is_by_sentinel
 
 _MOST_KEYS, _SHORTEST_KEY = 2, 32
 
 
 def _redis_url(url: str) -> str:
-    if url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
+    if is_by_sentinel(url):
         Sentinels(url, timeout=1)
         return url
     try:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from worker.database import prepare
 from worker.settings import WorkerOptions
 
-_LINGER = 0.3
+_LINGER = 1.0
 """Seconds that a session gets to end after its connection was closed."""
 KINDS = ("postgresql", "sqlite", "mariadb")
 
@@ -59,6 +59,10 @@ _SCHEMA = " UNION ALL ".join(
     for name in _CATALOGS
 )
 """What any change of a schema changes: how many rows its catalogs have, and who wrote the latest of them."""
+_VERSIONS = " UNION ALL ".join(
+    f"SELECT version_num FROM {whose}_alembic_version"  # noqa: S608
+    for whose in ("worker", "example")
+)
 _OTHERS = """
     SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
             AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker')
@@ -81,6 +85,7 @@ class PostgresDatabases(Databases):
         self._server = make_url(server_url).set(drivername="postgresql+asyncpg")
         self._template = _new_name("template")
         self._schema: list[Any] = []
+        self._versions: list[Any] = []
         self._size = 0
         self._empty: list[str] = []
 
@@ -90,6 +95,7 @@ class PostgresDatabases(Databases):
         self.version = f"PostgreSQL {await build_template(self._url(self._template), 'SHOW server_version')}"
         async with self._connected(self._template) as connection:
             self._schema = await connection.fetch(_SCHEMA)
+            self._versions = await connection.fetch(_VERSIONS)
             self._size = await connection.fetchval("SELECT pg_database_size(current_database())")
 
     async def drop(self) -> None:
@@ -124,6 +130,8 @@ class PostgresDatabases(Databases):
                         return False
                     await asyncio.sleep(0.005)
                 if await connection.fetch(_SCHEMA) != self._schema:
+                    return False
+                if await connection.fetch(_VERSIONS) != self._versions:
                     return False
                 size = await connection.fetchval("SELECT pg_database_size(current_database())")
                 if size - self._size > _LARGE:

@@ -74,7 +74,7 @@ def test_arq_is_told_of_them() -> None:
         ("redis+sentinel://:hunter2@one:26379/orders/first", "must name the master"),
         ("redis+sentinel://:hunter2@one:port/orders", "must have hosts with ports"),
         ("redis+sentinel://:hunter2@one,,two/orders", "must name a sentinel"),
-        ("redis+sentinel://:hunter2@[::1/orders", "must look like"),
+        ("redis+sentinel://:hunter2@[::1/orders", "must have hosts"),
     ],
 )
 def test_a_url_that_is_wrong_is_told_without_its_password(url: str, told: str) -> None:
