@@ -84,19 +84,14 @@ class PostgresDatabases(Databases):
     def __init__(self, server_url: str) -> None:
         self._server = make_url(server_url).set(drivername="postgresql+asyncpg")
         self._template = _new_name("template")
-        self._schema: list[Any] = []
-        self._versions: list[Any] = []
-        self._size = 0
         self._empty: list[str] = []
+        self._as_made: dict[str, tuple[Any, int]] = {}
+        """What each was when it was made: a template may be analyzed between two."""
 
     async def build(self) -> None:
         """Make the template."""
         await self._execute(f'CREATE DATABASE "{self._template}" TEMPLATE template0')
         self.version = f"PostgreSQL {await build_template(self._url(self._template), 'SHOW server_version')}"
-        async with self._connected(self._template) as connection:
-            self._schema = await connection.fetch(_SCHEMA)
-            self._versions = await connection.fetch(_VERSIONS)
-            self._size = await connection.fetchval("SELECT pg_database_size(current_database())")
 
     async def drop(self) -> None:
         """Drop the template and its clones."""
@@ -112,6 +107,9 @@ class PostgresDatabases(Databases):
             name = _new_name("database")
             template = self._template if migrated else "template0"
             await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            if migrated:
+                async with self._connected(name) as connection:
+                    self._as_made[name] = await _look(connection)
         try:
             yield self._url(name)
         finally:
@@ -129,12 +127,8 @@ class PostgresDatabases(Databases):
                     if time.monotonic() > until:
                         return False
                     await asyncio.sleep(0.005)
-                if await connection.fetch(_SCHEMA) != self._schema:
-                    return False
-                if await connection.fetch(_VERSIONS) != self._versions:
-                    return False
-                size = await connection.fetchval("SELECT pg_database_size(current_database())")
-                if size - self._size > _LARGE:
+                (then, small), (now, size) = self._as_made[name], await _look(connection)
+                if now != then or size - small > _LARGE:
                     return False
                 async with connection.transaction():
                     await connection.execute(
@@ -163,6 +157,12 @@ class PostgresDatabases(Databases):
             yield connection
         finally:
             await connection.close()
+
+
+async def _look(connection: Any) -> tuple[Any, int]:
+    """What makes a database what it is, but for its rows; and its size, in bytes."""
+    size = await connection.fetchval("SELECT pg_database_size(current_database())")
+    return (await connection.fetch(_SCHEMA), await connection.fetch(_VERSIONS)), size
 
 
 class SqliteDatabases(Databases):
